@@ -1,0 +1,36 @@
+/* One log per process: a line per event on stderr, as logfmt or JSON. It never blocks the caller: what stderr does not
+ * take at once (a full pipe) is dropped and counted, and the count is written when it takes lines again. Any thread.
+ *
+ *   LOG_INFO("server", "ready", LOG_STR("listen", text), LOG_U64("port", port));
+ */
+#ifndef KV_BASE_LOG_H
+#define KV_BASE_LOG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
+enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
+
+struct log_field {
+  const char *key;  /* static, [a-z_]+ */
+  const char *text; /* a C string, or NULL when the value is a number */
+  uint64_t number;
+};
+#define LOG_STR(k, v) ((struct log_field){.key = (k), .text = (v)})
+#define LOG_U64(k, v) ((struct log_field){.key = (k), .number = (uint64_t)(v)})
+
+void log_configure(enum log_level level, enum log_format format);
+/* Use the macros. `fields` is borrowed. */
+void log_write(enum log_level level, const char *module, const char *event, const struct log_field *fields,
+               size_t fields_count);
+
+#define LOG_AT(level, module, event, ...)                                                                              \
+  log_write((level), (module), (event), (struct log_field[]){__VA_ARGS__},                                             \
+            sizeof((struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
+#define LOG_DEBUG(module, event, ...) LOG_AT(LOG_LEVEL_DEBUG, module, event, __VA_ARGS__)
+#define LOG_INFO(module, event, ...)  LOG_AT(LOG_LEVEL_INFO, module, event, __VA_ARGS__)
+#define LOG_WARN(module, event, ...)  LOG_AT(LOG_LEVEL_WARN, module, event, __VA_ARGS__)
+#define LOG_ERROR(module, event, ...) LOG_AT(LOG_LEVEL_ERROR, module, event, __VA_ARGS__)
+
+#endif

@@ -1,0 +1,82 @@
+/* The server side of one connection as a function of bytes and time: pipelining, order, 100-continue, limits,
+ * deadlines. No sockets: the owner moves bytes (io/http_server.c, or a spec).
+ *
+ * The way of a request: feed() parses; the handler's `classify` says whether it reads or writes; when the requests
+ * before it allow it, `handle` is called with an exchange; somebody answers with http_exchange_reply, now or later;
+ * answers leave in order, all that are ready in one piece of output.
+ *
+ * Order of effects (CONTRACT.md, Order): a run of writes goes on without waiting (the log keeps its order); a read
+ * waits for the writes before it, a write for the reads before it. While a request must wait, or HTTP_PIPELINE_MAX are
+ * in flight, or HTTP_OUTPUT_BYTES_MAX are unsent, nothing more is parsed and http_connection_wants_input is false: the
+ * owner stops reading.
+ *
+ * Failure modes: a parse error is answered in its turn, then the connection closes; the answer to a request whose
+ * connection is gone is dropped, its exchange freed; a deadline that passes while a request arrives is answered 408.
+ * Thread: the loop's. */
+#ifndef KV_HTTP_CONNECTION_H
+#define KV_HTTP_CONNECTION_H
+
+#include "http/parser.h"
+
+struct http_connection;
+struct http_exchange;
+
+enum http_effect { HTTP_EFFECT_READ, HTTP_EFFECT_WRITE };
+
+struct http_handler {
+  void *context;
+  enum http_effect (*classify)(void *context, const struct http_message *request);
+  /* Must reply exactly once, inside the call or later. `request` is borrowed until the call returns. */
+  void (*handle)(void *context, const struct http_message *request, struct http_exchange *exchange);
+  /* Makes the body of an error that the connection itself answers (400, 408, 413, ...): appends JSON to `out`. */
+  void (*error_body)(void *context, int status, const char *text, struct buffer *out);
+};
+
+struct http_limits {
+  uint64_t body_bytes_max;
+  uint32_t request_timeout_ms; /* from the first byte of a request to its last */
+  uint32_t idle_timeout_ms;    /* between requests */
+};
+
+/* `handler` and `limits` are kept (borrowed until destroy). Returns owned. */
+struct http_connection *http_connection_create(const struct http_handler *handler, const struct http_limits *limits,
+                                               uint64_t now_ms);
+/* Exchanges in flight stay valid until they are answered; the answers are dropped. */
+void http_connection_destroy(struct http_connection *connection);
+
+/* Bytes from the client. May call the handler. Keeps what cannot be parsed yet (bounded by what one read brings). */
+void http_connection_feed(struct http_connection *connection, struct bytes in, uint64_t now_ms);
+/* The client sent its FIN: requests that are complete are still answered, then the connection closes. */
+void http_connection_end(struct http_connection *connection, uint64_t now_ms);
+/* Parses on after answers made room; call once per loop turn when http_connection_output was asked. May call the
+ * handler. */
+void http_connection_resume(struct http_connection *connection, uint64_t now_ms);
+/* Answers 408 or closes when a deadline passed. */
+void http_connection_tick(struct http_connection *connection, uint64_t now_ms);
+/* Loop time of the next deadline; UINT64_MAX when there is none. */
+uint64_t http_connection_deadline_ms(const struct http_connection *connection);
+/* No new requests: idle connections close now, others after the answers to what is in flight (with "Connection:
+ * close"). */
+void http_connection_drain(struct http_connection *connection);
+
+/* Output that is ready; the owner sends a prefix and says how much with _sent. */
+struct bytes http_connection_output(const struct http_connection *connection);
+void http_connection_sent(struct http_connection *connection, size_t len);
+bool http_connection_wants_input(const struct http_connection *connection);
+/* True when all is answered and sent and the connection must be closed by the owner. */
+bool http_connection_finished(const struct http_connection *connection);
+/* Requests handled but not answered. */
+size_t http_connection_inflight(const struct http_connection *connection);
+
+/* Called (once per change from "nothing ready" to "something ready") when an answer made output outside of feed, so
+ * that the owner puts the connection on its list for the end of the turn. */
+void http_connection_on_ready(struct http_connection *connection, void (*ready)(void *context), void *context);
+
+/* Answers. Views are borrowed until the call returns. `extra`: complete header lines, or empty. The exchange is gone
+ * afterwards. */
+void http_exchange_reply(struct http_exchange *exchange, int status, const char *content_type, struct bytes extra,
+                         struct bytes body);
+/* False when the client is gone: work for it can stop. */
+bool http_exchange_alive(const struct http_exchange *exchange);
+
+#endif

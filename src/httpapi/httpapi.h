@@ -1,0 +1,20 @@
+/* The HTTP API of CONTRACT.md section 2: routes, bodies, the error mapping. Depends on DistributedKV only; never on
+ * Raft, sockets or files. One per node; the loop's thread. */
+#ifndef KV_HTTPAPI_HTTPAPI_H
+#define KV_HTTPAPI_HTTPAPI_H
+
+#include "distributedkv/distributedkv.h"
+#include "http/connection.h"
+#include "types/config.h"
+
+struct httpapi; /* opaque */
+
+/* `now_ms` gives the loop's time for deadlines and uptime. Keeps dkv and config until destroy. Returns owned. */
+struct httpapi *httpapi_create(struct distributedkv *dkv, const struct config *config,
+                               uint64_t (*now_ms)(void *context), void *now_context);
+/* Calls in flight are cancelled; their exchanges are answered 503. */
+void httpapi_destroy(struct httpapi *api);
+/* The handler to give to http_connection_create; borrowed from `api`. */
+const struct http_handler *httpapi_handler(struct httpapi *api);
+
+#endif

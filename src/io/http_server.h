@@ -1,0 +1,24 @@
+/* HTTP connections on a listener: moves bytes between sockets and http/connection.h, enforces the connection limit,
+ * ticks deadlines, flushes each connection once at the end of a turn. One thread. */
+#ifndef KV_IO_HTTP_SERVER_H
+#define KV_IO_HTTP_SERVER_H
+
+#include "http/connection.h"
+#include "io/tcp.h"
+
+struct http_server;
+
+/* Listens and serves `handler` (kept). Beyond `connections_max` a new connection is answered 503 overloaded and closed.
+ * Returns owned in *out. Its end-of-turn hook is added to the loop when this is called: whoever must act before answers
+ * leave adds its hook first. */
+enum status http_server_open(struct io_loop *loop, const char *host, uint16_t port, uint32_t connections_max,
+                             const struct http_handler *handler, const struct http_limits *limits,
+                             struct http_server **out, struct error *err);
+uint16_t http_server_port(const struct http_server *server);
+size_t http_server_connections(const struct http_server *server);
+/* Stops listening, drains the connections; `drained` runs once, later, when the last is gone or `deadline_ms` (loop
+ * time) passed and the rest was cut. */
+void http_server_drain(struct http_server *server, uint64_t deadline_ms, void (*drained)(void *context), void *context);
+void http_server_close(struct http_server *server); /* takes; cuts what is left */
+
+#endif

@@ -1,0 +1,15 @@
+/* The modules of C that Lua can require: "kvserver.<name>", each in src/script/lua_<name>.c. */
+#ifndef KV_SCRIPT_BINDINGS_H
+#define KV_SCRIPT_BINDINGS_H
+
+#include <lua.h>
+
+int luaopen_kvserver_loop(lua_State *L);       /* turns, timers, pending operations: what task.lua stands on */
+int luaopen_kvserver_json(lua_State *L);       /* exact JSON: decode, encode */
+int luaopen_kvserver_types(lua_State *L);      /* commands and their encoding, base64, UTF-8, digests, limits */
+int luaopen_kvserver_kvsm(lua_State *L);       /* the state machine and its ordered map */
+int luaopen_kvserver_http(lua_State *L);       /* the parser, the server side of a connection, percent coding */
+int luaopen_kvserver_httpclient(lua_State *L); /* blocking HTTP client on the loop */
+int luaopen_kvserver_server(lua_State *L);     /* a node in this process */
+
+#endif
