@@ -1,70 +1,263 @@
-# kvserver. `make run` serves, `make test` runs the specs; both install what is missing first.
-#   make [SAN=address|thread]   build/kvserver, or build/address/kvserver, build/thread/kvserver
+# kvserver. `make run` serves, `make test` runs the specs; both install what is missing first. `make help` lists the rest.
+# Everything that is made goes to build/; the flavours SAN=address and SAN=thread have directories of their own in it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := all
 
 SAN ?=
 BUILD := build$(if $(SAN),/$(SAN))
-CC := gcc
+PREFIX ?= /usr/local
+TEST_TIMEOUT ?= 600
+FUZZ_SECONDS ?= 60
+ARGS ?=
 
-CPPFLAGS := -Isrc -I/usr/include/lua5.4 -I/usr/share/include/llhttp -D_GNU_SOURCE
+# ---- packages ----
+
+DEBIAN := $(shell . /etc/os-release 2>/dev/null && echo $$VERSION_ID)
+# Debian 12 ships llhttp's C sources with node-llhttp; newer releases have a library.
+LLHTTP_PACKAGE := $(if $(filter 12,$(DEBIAN)),node-llhttp,libllhttp-dev)
+PACKAGES := gcc libc6-dev liblua5.4-dev lua-luv-dev libuv1-dev libyajl-dev libxxhash-dev $(LLHTTP_PACKAGE) \
+            lua-argparse curl
+TEST_PACKAGES := lua-busted lua5.4
+LINT_PACKAGES := clang-format clang-tidy lua-check
+FUZZ_PACKAGES := clang libclang-rt-dev
+BENCH_PACKAGES := nginx-light wrk
+
+# $(call install,packages): installs those that are missing; without root it prints the line that would.
+define install
+installed=" $$(dpkg-query -W -f='$${db:Status-Status}=$${Package} ' $(1) 2>/dev/null || true)"; missing=; \
+for package in $(1); do \
+  case "$$installed" in *" installed=$$package "*) ;; *) missing="$$missing $$package" ;; esac; \
+done; \
+if [ -z "$$missing" ]; then exit 0; fi; \
+if [ "$$(id -u)" != 0 ]; then \
+  echo "Packages are missing. Run this, then try again:"; \
+  echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends$$missing"; \
+  exit 1; \
+fi; \
+export DEBIAN_FRONTEND=noninteractive; \
+apt-get -o DPkg::Lock::Timeout=300 update -q; \
+apt-get -o DPkg::Lock::Timeout=300 install -qy --no-install-recommends $$missing
+endef
+
+# ---- flags ----
+
+CC := gcc
+CFLAGS ?= $(if $(SAN),-O1 -g,-O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong)
+CPPFLAGS ?=
+LDFLAGS ?=
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
             -Wswitch-enum -Wundef -Wvla -Werror
-CFLAGS := -std=c11 -O2 -g -fno-omit-frame-pointer -fPIE $(WARNINGS)
-LDFLAGS := -pie -rdynamic
-LDLIBS := -llua5.4 -l:liblua5.4-luv.so -luv -lyajl -lxxhash -lpthread -lm
 ifeq ($(SAN),address)
-CFLAGS += -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
-LDFLAGS += -fsanitize=address,undefined
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 else ifeq ($(SAN),thread)
-CFLAGS += -O1 -fsanitize=thread
-LDFLAGS += -fsanitize=thread
+SANITIZE := -fsanitize=thread
+else ifeq ($(SAN),fuzz)
+CC := clang
+SANITIZE := -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
+else ifneq ($(SAN),)
+$(error SAN=$(SAN): expected nothing, address or thread)
 endif
+INCLUDES := -Isrc -isystem /usr/include/lua5.4 -isystem /usr/share/include/llhttp
+COMMON := -std=c11 -D_GNU_SOURCE $(INCLUDES) $(CPPFLAGS) -fno-omit-frame-pointer -fPIE
+COMPILE := $(CC) $(COMMON) $(WARNINGS) $(CFLAGS) $(SANITIZE)
+# Code of others: not ours to warn about.
+COMPILE_LLHTTP := $(CC) $(COMMON) $(CFLAGS) -O3 $(SANITIZE) -w
+LINK := $(CC) -pie -rdynamic -Wl,-z,relro,-z,now $(LDFLAGS) $(SANITIZE)
+LDLIBS := -llua5.4 -l:liblua5.4-luv.so -luv -lyajl -lxxhash -lpthread -lm
 
-SOURCES := $(wildcard src/*.c src/*/*.c src/*/*/*.c)
+# ---- what there is ----
+
+SOURCES := $(sort $(wildcard src/*.c src/*/*.c src/*/*/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
-
-# llhttp: Debian 12 ships its C sources with node-llhttp; newer releases have a library.
-LLHTTP_SOURCES := $(wildcard /usr/share/llhttp/api.c /usr/share/llhttp/http.c /usr/share/llhttp/llhttp.c)
-ifneq ($(LLHTTP_SOURCES),)
+LLHTTP_SOURCES := $(sort $(wildcard /usr/share/llhttp/api.c /usr/share/llhttp/http.c /usr/share/llhttp/llhttp.c))
 LLHTTP_OBJECTS := $(LLHTTP_SOURCES:/usr/share/llhttp/%.c=$(BUILD)/llhttp/%.o)
-else
+ifeq ($(LLHTTP_SOURCES),)
 LDLIBS += -lllhttp
 endif
-
 # Lua modules inside the binary: our own, and argparse from Debian.
-LUA_FILES := $(shell find lua -name '*.lua' 2>/dev/null | sort)
 ARGPARSE := /usr/share/lua/5.4/argparse.lua
+LUA_FILES := $(sort $(shell find lua -name '*.lua')) $(ARGPARSE)
+NATIVE_SPECS := $(patsubst spec/native/%.c,$(BUILD)/spec/%.so,$(sort $(wildcard spec/native/*.c)))
+FUZZ_TARGETS := $(patsubst spec/fuzz/%.c,$(BUILD)/%,$(sort $(wildcard spec/fuzz/fuzz_*.c)))
 
-.PHONY: all clean
+# ---- the program ----
+
+.PHONY: all native run test specs lint lint-now check fuzz fuzz-now bench install clean help
+.PHONY: deps deps-lint deps-fuzz deps-bench FORCE
 all: $(BUILD)/kvserver
 
-$(BUILD)/kvserver: $(OBJECTS) $(LLHTTP_OBJECTS) $(BUILD)/lua_modules.o
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+# A stamp is rewritten only when its text changes, so what depends on it is made again exactly then.
+define stamp
+@mkdir -p $(@D); printf '%s\n' '$(1)' | cmp -s - $@ || printf '%s\n' '$(1)' >$@
+endef
+$(BUILD)/compile.stamp: FORCE
+	$(call stamp,$(COMPILE) $(COMPILE_LLHTTP))
+$(BUILD)/link.stamp: FORCE
+	$(call stamp,$(LINK) $(LDLIBS) $(OBJECTS) $(LLHTTP_OBJECTS))
+$(BUILD)/lua.stamp: FORCE
+	$(call stamp,$(LUA_FILES))
 
-$(BUILD)/%.o: %.c Makefile
-	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/kvserver: $(OBJECTS) $(LLHTTP_OBJECTS) $(BUILD)/lua_modules.o $(BUILD)/link.stamp
+	$(LINK) -o $@ $(filter %.o,$^) $(LDLIBS)
 
-$(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c Makefile
+$(BUILD)/%.o: %.c Makefile $(BUILD)/compile.stamp
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -std=c11 -O3 -g -fPIE -w -c -o $@ $<
+	$(COMPILE) -MMD -MP -c -o $@ $<
+
+$(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c Makefile $(BUILD)/compile.stamp
+	@mkdir -p $(@D)
+	$(COMPILE_LLHTTP) -c -o $@ $<
 
 # A table {name, first byte, size} per module, made by the assembler: see src/script/embedded.h.
-$(BUILD)/lua_modules.S: $(LUA_FILES) $(ARGPARSE) Makefile
-	@mkdir -p $(@D)
+$(BUILD)/lua_modules.S: $(LUA_FILES) Makefile $(BUILD)/lua.stamp
 	@{ i=0; table=; echo '.section .note.GNU-stack,"",@progbits'; echo '.section .rodata'; \
-	  for file in $(LUA_FILES) $(ARGPARSE); do \
+	  for file in $(LUA_FILES); do \
 	    name=$$(echo "$$file" | sed 's#^/usr/share/lua/5.4/##; s#^lua/##; s#\.lua$$##; s#/init$$##; s#/#.#g'); \
 	    echo "n$$i: .asciz \"$$name\""; \
 	    echo "b$$i: .incbin \"$$file\""; echo "e$$i:"; \
 	    table="$$table .quad n$$i, b$$i, e$$i - b$$i\n"; i=$$((i+1)); \
 	  done; \
-	  echo '.section .data.rel.ro,"aw"'; echo '.balign 8'; echo '.global embedded_lua_modules'; echo 'embedded_lua_modules:'; \
+	  echo '.section .data.rel.ro,"aw"'; echo '.balign 8'; \
+	  echo '.global embedded_lua_modules'; echo 'embedded_lua_modules:'; \
 	  printf "$$table"; echo ' .quad 0, 0, 0'; } > $@
 
 $(BUILD)/lua_modules.o: $(BUILD)/lua_modules.S
 	$(CC) -c -o $@ $<
 
+-include $(OBJECTS:.o=.d)
+
+# ---- running it ----
+
+define TRY
+
+Try, in another terminal:
+  curl -X PUT $(1)/kv/greeting -d '{"value":"hello"}'
+  curl $(1)/kv/greeting
+  curl '$(1)/kv?prefix=g'
+  curl -X DELETE $(1)/kv/greeting
+  curl $(1)/status
+README.md tours the rest. Ctrl-C stops the node.
+
+endef
+export TRY_TEXT := $(call TRY,@URL@)
+
+# The packages first, then a make of its own: what is installed decides which files there are.
+# On a terminal the node is a job of its own (set -m), so that Ctrl-C stops the node, and make sees a clean exit.
+run: deps
+	@$(MAKE) --no-print-directory all
+	@if [ -t 0 ]; then set -m; fi; \
+	setpriv --pdeathsig TERM $(BUILD)/kvserver --memory $(ARGS) | { \
+	  trap '' INT TERM; \
+	  IFS= read -r ready || exit 0; \
+	  printf '%s\n' "$$ready" "$${TRY_TEXT//@URL@/$${ready##* }}"; exec cat; }
+
+# ---- specs ----
+
+native: $(NATIVE_SPECS)
+$(BUILD)/spec/%.so: spec/native/%.c Makefile $(BUILD)/compile.stamp
+	@mkdir -p $(@D)
+	$(COMPILE) -fPIC -shared -MMD -MP -MF $(@:.so=.d) -o $@ $<
+-include $(NATIVE_SPECS:.so=.d)
+
+test: deps
+	@$(MAKE) --no-print-directory all native
+	@$(MAKE) --no-print-directory specs
+
+# What would hang is ended by the timeout; a run that did not come to its summary gets one here.
+specs:
+	@rm -f $(BUILD)/specs.xml; code=0; \
+	KVSERVER_SPEC_CPATH="$(BUILD)/spec/?.so" \
+	  timeout --foreground --kill-after=10 $(TEST_TIMEOUT) $(BUILD)/kvserver "$$(command -v busted)" --ignore-lua \
+	  --output=spec/support/report.lua -Xoutput $(BUILD)/specs.xml $(ARGS) || code=$$?; \
+	if [ ! -s $(BUILD)/specs.xml ]; then \
+	  echo "The run ended early, with exit code $$code (124: after $(TEST_TIMEOUT) s)."; echo "0 passed, 1 failed"; exit 1; \
+	fi; \
+	exit $$code
+
+check:
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test SAN=address
+	@$(MAKE) --no-print-directory test SAN=thread
+
+# ---- lint ----
+
+TIDY := $(SOURCES:%.c=$(BUILD)/lint/%.tidy)
+C_FILES := $(sort $(wildcard src/*.[ch] src/*/*.[ch] src/*/*/*.[ch] spec/*/*.[ch]))
+LUA_DIRS := $(wildcard lua spec scenarios)
+
+lint: deps deps-lint
+	@$(MAKE) --no-print-directory lint-now
+
+# One after the other, from the quickest to the slowest.
+lint-now: all
+	clang-format --dry-run -Werror $(C_FILES)
+	$(BUILD)/kvserver spec/lint/include_table.lua src
+	$(BUILD)/kvserver spec/lint/words.lua .
+	luacheck --quiet $(LUA_DIRS)
+	@$(MAKE) --no-print-directory $(TIDY)
+
+# clang-tidy sees a file again when its object was made again.
+$(BUILD)/lint/%.tidy: %.c $(BUILD)/%.o .clang-tidy
+	@mkdir -p $(@D); echo "clang-tidy $<"
+	@clang-tidy --quiet $< -- $(COMMON) $(WARNINGS) 2>$@.err || { cat $@.err; exit 1; }
+	@touch $@
+
+# ---- fuzzing ----
+
+fuzz: deps deps-fuzz
+	@$(MAKE) --no-print-directory SAN=fuzz fuzz-now
+
+fuzz-now: $(FUZZ_TARGETS)
+	@for target in $^; do \
+	  corpus=$$target.corpus; mkdir -p $$corpus; \
+	  echo "$$target for $(FUZZ_SECONDS) s"; \
+	  $$target -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix=$$target. \
+	    $$corpus $$(ls -d spec/fuzz/$$(basename $$target).corpus 2>/dev/null || true); \
+	done
+
+$(BUILD)/fuzz_%: $(BUILD)/spec/fuzz/fuzz_%.o $(filter-out $(BUILD)/src/main.o,$(OBJECTS)) $(LLHTTP_OBJECTS) \
+    $(BUILD)/lua_modules.o $(BUILD)/link.stamp
+	$(LINK) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(LDLIBS)
+
+# ---- the rest ----
+
+bench: deps deps-bench
+	@$(MAKE) --no-print-directory all
+	@$(BUILD)/kvserver --script scenarios/bench/http.lua $(ARGS)
+
+deps:
+	@$(call install,$(PACKAGES) $(TEST_PACKAGES))
+deps-lint: deps
+	@$(call install,$(LINT_PACKAGES))
+deps-fuzz: deps
+	@$(call install,$(FUZZ_PACKAGES))
+deps-bench: deps
+	@$(call install,$(BENCH_PACKAGES))
+
+install: all
+	install -D -m 755 $(BUILD)/kvserver $(DESTDIR)$(PREFIX)/bin/kvserver
+
 clean:
 	rm -rf build
 
--include $(OBJECTS:.o=.d)
+define HELP
+make              build/kvserver
+make run          build it and serve 127.0.0.1:7000 from memory        ARGS="--listen HOST:PORT ..."
+make test         build it and run the specs; report in build/specs.xml ARGS="spec/kvsm ..."
+make lint         format, static analysis, luacheck, the include table
+make check        lint, test, test under both sanitizers
+make fuzz         fuzz the HTTP and JSON readers                       FUZZ_SECONDS=60 each
+make bench        measure it beside nginx, against the goals
+make deps         install what run and test need; deps-lint, deps-fuzz, deps-bench the rest
+make install      to DESTDIR/PREFIX/bin                                PREFIX=/usr/local
+make clean        remove build/
+SAN=address or SAN=thread with all, run, test: a build with sanitizers in build/address or build/thread
+endef
+export HELP
+help:
+	@echo "$$HELP"

@@ -16,18 +16,21 @@ struct distributedkv {
   struct kvsm *sm;        /* keeps */
   enum read_policy read_policy;
   enum write_mode write_mode;
+  struct buffer encoded; /* scratch of one call: the command that is proposed */
 };
 
 /* Keeps node and sm until the last request is done. */
 void dkv_init(struct distributedkv *dkv, struct raft_node *node, struct kvsm *sm, enum read_policy read_policy,
               enum write_mode write_mode);
+/* No request may be in flight. */
+void dkv_deinit(struct distributedkv *dkv);
 
 /* One request, in the caller's memory from the call until `done`. */
 struct dkv_request {
   struct raft_wait wait;     /* dkv's; the caller sets wait.deadline_ms before the call */
   struct distributedkv *dkv; /* dkv's */
   uint64_t min_index;        /* reads: the caller sets it; 0 for none */
-  uint64_t index;            /* out: the log index of the write or read; 0 when unknown */
+  uint64_t index;            /* out: the log index of a write; for a read what the state had applied; 0: unknown */
   /* `result` is set for a write that ended STATUS_OK. For a read STATUS_OK means: read now, inside this callback, with
    * dkv_get, dkv_mget or dkv_scan. */
   void (*done)(struct dkv_request *request, enum status status, const struct apply_result *result);

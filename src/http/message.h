@@ -29,8 +29,11 @@ struct http_message {
   size_t headers_count;
   struct bytes body; /* de-chunked */
   bool keep_alive;   /* the connection may carry another message */
+  bool http_1_0;     /* sent as HTTP/1.0, not 1.1 */
 };
 
+/* ASCII case ignored. */
+bool http_text_equal(struct bytes text, const char *wanted);
 /* The value of the first header with that name (ASCII case ignored); false when absent. */
 bool http_header_find(const struct http_message *message, const char *name, struct bytes *value);
 
@@ -47,7 +50,7 @@ const char *http_reason(int status);
 
 /* Appends a response head and body: status line, Content-Type (when content_type is not NULL), Content-Length, `extra`
  * as complete "Name: value\r\n" lines, "Connection: close" when `close`, blank line, body. With `head_only` the body's
- * length is announced and the body left out. */
+ * length is announced and the body left out. 1xx, 204 and 304 never have a body nor its length (RFC 9110 8.6). */
 void http_encode_response(struct buffer *out, int status, const char *content_type, struct bytes extra,
                           struct bytes body, bool head_only, bool close);
 /* Appends a request. `target` is the raw request target ("/kv/a?read=stale"), `host` the Host header, `extra` as above.

@@ -12,7 +12,8 @@ struct httpapi; /* opaque */
 /* `now_ms` gives the loop's time for deadlines and uptime. Keeps dkv and config until destroy. Returns owned. */
 struct httpapi *httpapi_create(struct distributedkv *dkv, const struct config *config,
                                uint64_t (*now_ms)(void *context), void *now_context);
-/* Calls in flight are cancelled; their exchanges are answered 503. */
+/* Calls in flight are cancelled; their exchanges are answered: a read with 503, a write, whose outcome is unknown then,
+ * with 504. */
 void httpapi_destroy(struct httpapi *api);
 /* The handler to give to http_connection_create; borrowed from `api`. */
 const struct http_handler *httpapi_handler(struct httpapi *api);

@@ -1,5 +1,6 @@
 /* HTTP connections on a listener: moves bytes between sockets and http/connection.h, enforces the connection limit,
- * ticks deadlines, flushes each connection once at the end of a turn. One thread. */
+ * ticks deadlines, flushes each connection once at the end of a turn. A client that takes no byte of its answer for an
+ * idle timeout is cut. One thread. */
 #ifndef KV_IO_HTTP_SERVER_H
 #define KV_IO_HTTP_SERVER_H
 
@@ -8,9 +9,10 @@
 
 struct http_server;
 
-/* Listens and serves `handler` (kept). Beyond `connections_max` a new connection is answered 503 overloaded and closed.
- * Returns owned in *out. Its end-of-turn hook is added to the loop when this is called: whoever must act before answers
- * leave adds its hook first. */
+/* Listens and serves `handler` (kept, as are `limits`). Beyond `connections_max` a new connection is answered 503
+ * overloaded and closed; the process's limit of open files is raised to fit, as far as it may. Returns owned in *out.
+ * Its end-of-turn hook is added to the loop when this is called: whoever must act before answers leave adds its hook
+ * first. */
 enum status http_server_open(struct io_loop *loop, const char *host, uint16_t port, uint32_t connections_max,
                              const struct http_handler *handler, const struct http_limits *limits,
                              struct http_server **out, struct error *err);

@@ -14,7 +14,7 @@ struct io_loop;
 struct uv_loop_s;
 
 struct io_loop *io_loop_create(void); /* returns owned */
-/* Every handle on it must be closed; CHECKs that. */
+/* Every handle on it must be closed; CHECKs that. Waits for jobs that a worker still runs. */
 void io_loop_destroy(struct io_loop *loop);
 struct uv_loop_s *io_loop_uv(struct io_loop *loop);
 
@@ -33,11 +33,14 @@ bool io_loop_in_turn(const struct io_loop *loop);
 struct io_hook {
   struct list link;
   void (*run)(struct io_hook *hook);
+  uint64_t turn; /* the loop's: the last turn in which it ran */
 };
 void io_hook_add(struct io_loop *loop, struct io_hook *hook); /* keeps until removed */
 void io_hook_remove(struct io_hook *hook);
-/* The next turn must not block (something is left to do at its end). */
+/* The next turn must not block (something is left to do at its end). From a callback: this turn's end is meant. */
 void io_loop_wake(struct io_loop *loop);
+/* The hook has something to do: wakes the loop unless the hook still runs at the end of this turn. */
+void io_hook_wake(struct io_loop *loop, const struct io_hook *hook);
 
 /* A one-shot timer. Destroying it needs no callback. */
 struct io_timer;

@@ -2,8 +2,9 @@
  *
  * A connection's happy path: opened (accepted or connected) -> on_data for each read -> io_tcp_write tries at once and
  * keeps nothing: what the kernel did not take stays with the caller, who is told by on_writable -> io_tcp_close. After
- * io_tcp_close no callback runs. Failure modes: on_closed (once, then the owner must io_tcp_close): reset, FIN after
- * which nothing more is read comes as on_end first. */
+ * io_tcp_close no callback runs. Failure modes: on_closed (once, then the owner must io_tcp_close): reset, or
+ * connecting failed; bytes that arrived before a reset are delivered first. The peer's FIN, after which nothing more is
+ * read, comes as on_end and says nothing about the other direction. */
 #ifndef KV_IO_TCP_H
 #define KV_IO_TCP_H
 
@@ -17,8 +18,16 @@ struct io_listener;
 struct io_tcp_events {
   void (*on_data)(void *context, struct bytes data); /* borrowed until return */
   void (*on_end)(void *context);                     /* the peer's FIN */
-  void (*on_closed)(void *context, const char *why); /* broken, or connecting failed; static text */
+  void (*on_closed)(void *context, const char *why); /* static text */
   void (*on_writable)(void *context);                /* after a short write, or when connected */
+};
+
+enum {
+  LISTEN_BACKLOG = 1024,      /* connections that wait to be accepted */
+  ACCEPT_RETRY_MS = 100,      /* pause after accept failed (no descriptors left) */
+  LINGER_MS = 1000,           /* how long a closed connection still reads */
+  LINGER_BYTES_MAX = 1048576, /* and how much */
+  LINGERING_MAX = 1024        /* of one loop; beyond, the oldest ends at once */
 };
 
 /* Binds and listens. Port 0 picks a free one. `accept` gets each new connection (takes it: must set events or close).
@@ -35,11 +44,18 @@ struct io_tcp *io_connect(struct io_loop *loop, const char *host, uint16_t port,
                           void *context);
 /* Events and context are kept until close. Starts reading. */
 void io_tcp_set_events(struct io_tcp *tcp, const struct io_tcp_events *events, void *context);
-/* Pauses or resumes on_data. */
+/* Pauses or resumes on_data and on_end. */
 void io_tcp_read(struct io_tcp *tcp, bool on);
 /* Sends what the kernel takes now and returns how much (0 to data.len); if less, on_writable follows. Errors come as
  * on_closed, later. */
 size_t io_tcp_write(struct io_tcp *tcp, struct bytes data);
+/* Half-close: FIN after what was written; reading goes on. */
+void io_tcp_shutdown(struct io_tcp *tcp);
 void io_tcp_close(struct io_tcp *tcp); /* takes; sends FIN after what was written */
+/* For a server that had the last word: as io_tcp_close, but what the peer still sends is read and dropped until its
+ * FIN, at most LINGER_MS or LINGER_BYTES_MAX. A socket closed over unread bytes sends a reset, which can overtake the
+ * answer (RFC 9112 9.6). Takes; keeps no turn waiting. */
+void io_tcp_close_lingering(struct io_tcp *tcp);
+void io_tcp_reset(struct io_tcp *tcp); /* takes; the peer gets a reset */
 
 #endif

@@ -24,12 +24,14 @@ const struct config *server_config(const struct server *server);
 /* No new requests; answers to those in flight leave for at most `grace_ms`; then `stopped` runs once, later. Afterwards
  * only server_destroy is legal. */
 void server_stop(struct server *server, uint32_t grace_ms, void (*stopped)(void *context), void *context);
-/* Takes; after `stopped`, or at once for an abrupt end (connections are cut, jobs awaited by the loop's owner turning
- * it). */
+/* Takes; after (not inside) `stopped`, or at once for an abrupt end: connections are cut, a `stopped` that is still
+ * owed runs inside this call. Jobs in flight end with their `done` while the loop's owner goes on turning it; the
+ * memory they need goes with the last one. */
 void server_destroy(struct server *server);
 
 /* Writes a snapshot of this moment to `path` on a worker (temporary file, fsync, rename) while the node serves. `done`
- * runs once on the loop. */
+ * runs once on the loop, with the size and index of the snapshot, or with a text that says why not (borrowed).
+ * STATUS_OVERLOADED when too many jobs run. */
 typedef void server_job_done(void *context, enum status status, uint64_t bytes, uint64_t index, const char *why);
 enum status server_snapshot(struct server *server, const char *path, server_job_done *done, void *context);
 /* Reads the snapshot file at `path` on a worker into a new state, then replaces the node's state whole. */

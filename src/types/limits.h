@@ -13,6 +13,7 @@ enum {
   SCAN_LIMIT_MAX = 10000,       /* entries of one GET /kv */
   SCAN_LIMIT_DEFAULT = 100,
   JSON_DEPTH_MAX = 32,            /* nesting of a request body */
+  JSON_FIELDS_MAX = 131072,       /* fields of one JSON object together with those of the objects around it */
   HTTP_HEAD_BYTES_MAX = 32768,    /* request line and headers; 431 beyond (a 4096-byte key percent-encoded is 12 kB) */
   HTTP_HEADERS_MAX = 100,         /* header fields of one message; 431 beyond */
   HTTP_PIPELINE_MAX = 64,         /* requests of one connection in flight; then reading pauses */

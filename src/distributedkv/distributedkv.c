@@ -1,0 +1,158 @@
+/* Writes: validate, encode once, propose; the node answers when the command is applied here.
+ *
+ * Reads by policy: `readindex` asks the node for an index that a linearizable read must see; `stale` waits for index 0,
+ * which is always applied, so it ends at the end of this turn like everything else. Either waits on when the caller
+ * wants to see a larger index. */
+#include "distributedkv/distributedkv.h"
+
+#include "base/check.h"
+
+/* A burst of large batches must not pin its memory for ever. */
+enum { ENCODED_KEEP_BYTES = 1 << 20 };
+
+void dkv_init(struct distributedkv *dkv, struct raft_node *node, struct kvsm *sm, enum read_policy read_policy,
+              enum write_mode write_mode) {
+  dkv->node = node;
+  dkv->sm = sm;
+  dkv->read_policy = read_policy;
+  dkv->write_mode = write_mode;
+  buffer_init(&dkv->encoded);
+}
+
+void dkv_deinit(struct distributedkv *dkv) {
+  buffer_deinit(&dkv->encoded);
+}
+
+/* `wait` is the first member of a request. */
+static struct dkv_request *request_of(struct raft_wait *wait) {
+  return (struct dkv_request *)(void *)wait;
+}
+
+static void on_applied(struct raft_wait *wait, enum status status, const struct apply_result *result) {
+  struct dkv_request *request = request_of(wait);
+  CHECK(status != STATUS_OK || result != NULL);
+  request->index = wait->index;
+  request->done(request, status, result);
+}
+
+static enum status propose(struct distributedkv *dkv, struct dkv_request *request, const struct command *command,
+                           const char **why) {
+  const char *fault = command_validate(command);
+  if (fault != NULL) {
+    *why = fault;
+    return STATUS_INVALID;
+  }
+  request->dkv = dkv;
+  request->index = 0;
+  request->wait.index = 0;
+  request->wait.done = on_applied;
+  buffer_clear(&dkv->encoded);
+  command_encode(command, &dkv->encoded);
+  enum status status = dkv->node->ops->propose(dkv->node, buffer_view(&dkv->encoded), &request->wait);
+  buffer_shrink(&dkv->encoded, ENCODED_KEEP_BYTES);
+  return status;
+}
+
+enum status dkv_put(struct distributedkv *dkv, struct dkv_request *request, struct bytes client_id, uint64_t seq,
+                    struct bytes key, struct bytes value, const char **why) {
+  struct command command = {.client_id = client_id, .seq = seq, .op = OP_PUT, .key = key, .value = value};
+  return propose(dkv, request, &command, why);
+}
+
+enum status dkv_delete(struct distributedkv *dkv, struct dkv_request *request, struct bytes client_id, uint64_t seq,
+                       struct bytes key, const char **why) {
+  struct command command = {.client_id = client_id, .seq = seq, .op = OP_DELETE, .key = key};
+  return propose(dkv, request, &command, why);
+}
+
+enum status dkv_cas(struct distributedkv *dkv, struct dkv_request *request, struct bytes client_id, uint64_t seq,
+                    struct bytes key, struct bytes expected, struct bytes value, const char **why) {
+  struct command command = {
+      .client_id = client_id, .seq = seq, .op = OP_CAS, .key = key, .expected = expected, .value = value};
+  return propose(dkv, request, &command, why);
+}
+
+enum status dkv_mput(struct distributedkv *dkv, struct dkv_request *request, struct bytes client_id, uint64_t seq,
+                     struct bytes items, uint32_t items_count, const char **why) {
+  struct command command = {
+      .client_id = client_id, .seq = seq, .op = OP_BATCH_PUT, .items = items, .items_count = items_count};
+  return propose(dkv, request, &command, why);
+}
+
+enum status dkv_mdelete(struct distributedkv *dkv, struct dkv_request *request, struct bytes client_id, uint64_t seq,
+                        struct bytes items, uint32_t items_count, const char **why) {
+  struct command command = {
+      .client_id = client_id, .seq = seq, .op = OP_BATCH_DELETE, .items = items, .items_count = items_count};
+  return propose(dkv, request, &command, why);
+}
+
+/* The state is fit to be read. What it has applied by now is at least the index that was waited for, and it is what a
+ * client can pass on as min_index to see no less elsewhere. */
+static void on_readable(struct raft_wait *wait, enum status status, const struct apply_result *result) {
+  struct dkv_request *request = request_of(wait);
+  (void)result;
+  if (status == STATUS_OK) {
+    struct kvsm_stats stats;
+    kvsm_stats(request->dkv->sm, &stats);
+    request->index = stats.last_applied;
+  }
+  request->done(request, status, NULL);
+}
+
+static enum status wait_for(struct dkv_request *request, uint64_t index) {
+  struct raft_node *node = request->dkv->node;
+  request->wait.index = index;
+  request->wait.done = on_readable;
+  return node->ops->wait_applied(node, &request->wait);
+}
+
+static void on_read_index(struct raft_wait *wait, enum status status, const struct apply_result *result) {
+  struct dkv_request *request = request_of(wait);
+  if (status != STATUS_OK || request->min_index <= wait->index) {
+    on_readable(wait, status, result);
+    return;
+  }
+  status = wait_for(request, request->min_index);
+  if (status != STATUS_OK) request->done(request, status, NULL);
+}
+
+enum status dkv_read(struct distributedkv *dkv, struct dkv_request *request, enum read_policy policy) {
+  request->dkv = dkv;
+  request->index = 0;
+  if (policy == READ_POLICY_STALE) return wait_for(request, request->min_index);
+  request->wait.index = 0;
+  request->wait.done = on_read_index;
+  return dkv->node->ops->read_index(dkv->node, &request->wait);
+}
+
+bool dkv_get(struct distributedkv *dkv, struct bytes key, struct buffer *out) {
+  return kvsm_get(dkv->sm, key, out);
+}
+
+void dkv_mget(struct distributedkv *dkv, const struct bytes *keys, size_t keys_count, kvsm_found *found,
+              void *context) {
+  kvsm_mget(dkv->sm, keys, keys_count, found, context);
+}
+
+bool dkv_scan(struct distributedkv *dkv, struct bytes prefix, struct bytes after, size_t limit, size_t bytes_max,
+              kvsm_found *found, void *context) {
+  return kvsm_scan(dkv->sm, prefix, after, limit, bytes_max, found, context);
+}
+
+void dkv_cancel(struct dkv_request *request) {
+  struct raft_node *node = request->dkv->node;
+  node->ops->cancel(node, &request->wait);
+}
+
+bool dkv_is_leader(struct distributedkv *dkv) {
+  return dkv->node->ops->is_leader(dkv->node);
+}
+
+void dkv_leader_hint(struct distributedkv *dkv, struct leader_hint *out) {
+  dkv->node->ops->leader_hint(dkv->node, out);
+}
+
+void dkv_status(struct distributedkv *dkv, struct raft_status *raft, struct kvsm_stats *stats) {
+  dkv->node->ops->status(dkv->node, raft);
+  kvsm_stats(dkv->sm, stats);
+}

@@ -1,0 +1,239 @@
+/* Dispatch: raw path and method to a route; and the life of a call.
+ *
+ * Failure modes: a call that is refused is answered inside the handler; one whose client went away while it waited is
+ * ended without reading; one that is still with DistributedKV when the API goes is cancelled and answered. */
+#include "httpapi/httpapi.h"
+
+#include "base/check.h"
+#include "httpapi/api.h"
+
+#include <stdlib.h>
+
+/* ---- calls ---- */
+
+struct call *call_begin(struct httpapi *api, struct http_exchange *exchange) {
+  struct list *link = list_pop_front(&api->idle);
+  struct call *call;
+  if (link != NULL) {
+    call = (struct call *)(void *)((char *)link - offsetof(struct call, link));
+    api->idle_count--;
+  } else {
+    call = xcalloc(1, sizeof *call);
+    call->api = api;
+    buffer_init(&call->text);
+  }
+  call->exchange = exchange;
+  call->finish = NULL;
+  call->request.min_index = 0;
+  call->request.index = 0;
+  buffer_clear(&call->text);
+  list_push_back(&api->inflight, &call->link);
+  return call;
+}
+
+static void call_free(struct call *call) {
+  buffer_deinit(&call->text);
+  free(call);
+}
+
+void call_end(struct call *call) {
+  struct httpapi *api = call->api;
+  list_remove(&call->link);
+  if (api->idle_count >= CALLS_IDLE_MAX) {
+    call_free(call);
+    return;
+  }
+  buffer_shrink(&call->text, CALL_TEXT_KEEP_BYTES);
+  list_push_back(&api->idle, &call->link);
+  api->idle_count++;
+}
+
+static void shrink_scratch(struct httpapi *api) {
+  body_shrink(&api->body, SCRATCH_KEEP_BYTES);
+  buffer_shrink(&api->key, SCRATCH_KEEP_BYTES);
+  buffer_shrink(&api->value, SCRATCH_KEEP_BYTES);
+  buffer_shrink(&api->reply, SCRATCH_KEEP_BYTES);
+}
+
+void call_refuse(struct call *call, const struct fault *fault) {
+  api_write_error(call->api, call->exchange, fault->code, fault->why.text, 0, NULL, NULL);
+  call_end(call);
+}
+
+static void call_fail(struct call *call, enum status status, const char *why) {
+  api_write_status(call, status, why);
+  call_end(call);
+}
+
+/* `request` is the first member of a call. */
+static struct call *call_of(struct dkv_request *request) {
+  return (struct call *)(void *)request;
+}
+
+static void on_readable(struct dkv_request *request, enum status status, const struct apply_result *result) {
+  struct call *call = call_of(request);
+  struct httpapi *api = call->api;
+  (void)result;
+  if (status != STATUS_OK || !http_exchange_alive(call->exchange)) {
+    call_fail(call, status == STATUS_OK ? STATUS_CLOSED : status, NULL);
+    return;
+  }
+  call->finish(call);
+  call_end(call);
+  shrink_scratch(api);
+}
+
+static void on_written(struct dkv_request *request, enum status status, const struct apply_result *result) {
+  struct call *call = call_of(request);
+  if (status != STATUS_OK) {
+    call_fail(call, status, NULL);
+    return;
+  }
+  api_write_result(call, result);
+  call_end(call);
+}
+
+static void call_set_deadline(struct call *call) {
+  const struct httpapi *api = call->api;
+  call->request.wait.deadline_ms = api->now_ms(api->now_context) + api->config->request_timeout_ms;
+}
+
+void call_read(struct call *call, enum read_policy policy) {
+  call_set_deadline(call);
+  call->request.done = on_readable;
+  enum status status = dkv_read(call->api->dkv, &call->request, policy);
+  if (status != STATUS_OK) call_fail(call, status, NULL);
+}
+
+void call_prepare_write(struct call *call, const struct http_message *request, bool deduped) {
+  call_set_deadline(call);
+  call->request.done = on_written;
+  call->deduped = deduped;
+  buffer_append_bytes(&call->text, request->path);
+  if (request->query.len == 0) return;
+  buffer_append_byte(&call->text, '?');
+  buffer_append_bytes(&call->text, request->query);
+}
+
+void call_write(struct call *call, enum status status, const char *why) {
+  if (status != STATUS_OK) call_fail(call, status, why);
+}
+
+/* ---- dispatch ---- */
+
+enum match { MATCH_EXACT, MATCH_PREFIX };
+
+/* A path may match several rows: its methods are those of all of them. The hot row comes first. */
+static const struct route {
+  const char *path;
+  size_t path_bytes;
+  enum match match;
+  enum http_method method; /* GET serves HEAD as well */
+  const char *allow;
+  api_route *handle;
+} routes[] = {
+#define ROUTE(path, match, method, allow, handle)                                                                      \
+  { path, sizeof path - 1, match, method, allow, handle }
+    ROUTE("/kv/", MATCH_PREFIX, HTTP_METHOD_GET, "GET, HEAD", route_kv_get),
+    ROUTE("/kv/", MATCH_PREFIX, HTTP_METHOD_PUT, "PUT", route_kv_put),
+    ROUTE("/kv/", MATCH_PREFIX, HTTP_METHOD_DELETE, "DELETE", route_kv_delete),
+    ROUTE("/kv/cas", MATCH_EXACT, HTTP_METHOD_POST, "POST", route_kv_cas),
+    ROUTE("/kv/mget", MATCH_EXACT, HTTP_METHOD_POST, "POST", route_kv_mget),
+    ROUTE("/kv/mput", MATCH_EXACT, HTTP_METHOD_POST, "POST", route_kv_mput),
+    ROUTE("/kv/mdelete", MATCH_EXACT, HTTP_METHOD_POST, "POST", route_kv_mdelete),
+    ROUTE("/kv", MATCH_EXACT, HTTP_METHOD_GET, "GET, HEAD", route_kv_scan),
+    ROUTE("/healthz", MATCH_EXACT, HTTP_METHOD_GET, "GET, HEAD", route_healthz),
+    ROUTE("/livez", MATCH_EXACT, HTTP_METHOD_GET, "GET, HEAD", route_healthz),
+    ROUTE("/readyz", MATCH_EXACT, HTTP_METHOD_GET, "GET, HEAD", route_readyz),
+    ROUTE("/status", MATCH_EXACT, HTTP_METHOD_GET, "GET, HEAD", route_status),
+#undef ROUTE
+};
+enum { ROUTES_COUNT = sizeof routes / sizeof routes[0] };
+
+static bool route_matches(const struct route *route, struct bytes path) {
+  if (route->match == MATCH_EXACT ? path.len != route->path_bytes : path.len < route->path_bytes) return false;
+  return memcmp(path.data, route->path, route->path_bytes) == 0;
+}
+
+static void refuse_route(struct httpapi *api, struct bytes path, struct http_exchange *exchange) {
+  buffer_clear(&api->value);
+  for (size_t i = 0; i < ROUTES_COUNT; i++) {
+    if (!route_matches(&routes[i], path)) continue;
+    buffer_append_text(&api->value, api->value.len == 0 ? "" : ", ");
+    buffer_append_text(&api->value, routes[i].allow);
+  }
+  if (api->value.len == 0) {
+    api_write_error(api, exchange, ERR_NOT_FOUND, "path: no such route", 0, NULL, NULL);
+    return;
+  }
+  api_write_not_allowed(api, exchange, buffer_view(&api->value));
+}
+
+static void handle(void *context, const struct http_message *request, struct http_exchange *exchange) {
+  struct httpapi *api = context;
+  enum http_method method = request->method == HTTP_METHOD_HEAD ? HTTP_METHOD_GET : request->method;
+  for (size_t i = 0; i < ROUTES_COUNT; i++) {
+    if (routes[i].method != method || !route_matches(&routes[i], request->path)) continue;
+    routes[i].handle(api, request, exchange);
+    shrink_scratch(api);
+    return;
+  }
+  refuse_route(api, request->path, exchange);
+}
+
+/* An mget is a read although it is a POST. What matches no route is answered at once and may be either. */
+static enum http_effect classify(void *context, const struct http_message *request) {
+  (void)context;
+  switch (request->method) {
+  case HTTP_METHOD_PUT:
+  case HTTP_METHOD_DELETE:
+    return HTTP_EFFECT_WRITE;
+  case HTTP_METHOD_POST:
+    return bytes_equal(request->path, bytes_of("/kv/mget")) ? HTTP_EFFECT_READ : HTTP_EFFECT_WRITE;
+  case HTTP_METHOD_GET:
+  case HTTP_METHOD_HEAD:
+  case HTTP_METHOD_OTHER:
+    return HTTP_EFFECT_READ;
+  }
+  return HTTP_EFFECT_READ;
+}
+
+struct httpapi *httpapi_create(struct distributedkv *dkv, const struct config *config,
+                               uint64_t (*now_ms)(void *context), void *now_context) {
+  struct httpapi *api = xcalloc(1, sizeof *api);
+  api->dkv = dkv;
+  api->config = config;
+  api->now_ms = now_ms;
+  api->now_context = now_context;
+  api->started_ms = now_ms(now_context);
+  api->handler =
+      (struct http_handler){.context = api, .classify = classify, .handle = handle, .error_body = api_connection_error};
+  list_init(&api->inflight);
+  list_init(&api->idle);
+  body_init(&api->body);
+  buffer_init(&api->key);
+  buffer_init(&api->value);
+  buffer_init(&api->reply);
+  buffer_init(&api->extra);
+  return api;
+}
+
+void httpapi_destroy(struct httpapi *api) {
+  while (!list_empty(&api->inflight)) {
+    struct call *call = (struct call *)(void *)((char *)api->inflight.next - offsetof(struct call, link));
+    dkv_cancel(&call->request);
+    call_fail(call, STATUS_CLOSED, NULL);
+  }
+  for (struct list *link = list_pop_front(&api->idle); link != NULL; link = list_pop_front(&api->idle))
+    call_free((struct call *)(void *)((char *)link - offsetof(struct call, link)));
+  body_deinit(&api->body);
+  buffer_deinit(&api->key);
+  buffer_deinit(&api->value);
+  buffer_deinit(&api->reply);
+  buffer_deinit(&api->extra);
+  free(api);
+}
+
+const struct http_handler *httpapi_handler(struct httpapi *api) {
+  return &api->handler;
+}

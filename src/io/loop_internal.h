@@ -1,0 +1,31 @@
+/* The inside of a loop, for the files of src/io only. */
+#ifndef KV_IO_LOOP_INTERNAL_H
+#define KV_IO_LOOP_INTERNAL_H
+
+#include "io/loop.h"
+
+#include <uv.h>
+
+enum { IO_READ_BYTES = 65536 }; /* most that one read takes from a socket */
+
+struct io_loop {
+  uv_loop_t *uv;        /* owned */
+  struct list hooks;    /* struct io_hook: the end of each turn */
+  struct list deferred; /* struct io_hook, each runs once: what must not happen inside the call that caused it */
+  uint64_t turn;        /* counts from 1 */
+  bool in_turn;
+  bool wake;            /* the next turn must not block */
+  uint8_t *read_buffer; /* IO_READ_BYTES, owned; shared by all connections, in use during one on_data */
+
+  struct list lingering;         /* struct io_tcp whose owner is gone, oldest first (linger.c) */
+  size_t lingering_count;        /* at most LINGERING_MAX */
+  struct io_timer *linger_timer; /* owned; armed for the oldest while there is one */
+};
+
+/* Runs `hook` once, after the callbacks of this turn or the next and before the hooks. To forget it: list_remove. */
+void io_defer(struct io_loop *loop, struct io_hook *hook);
+
+/* The timer no longer counts as something to wait for. */
+void io_timer_unref(struct io_timer *timer);
+
+#endif
