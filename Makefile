@@ -90,6 +90,11 @@ FUZZ_TARGETS := $(patsubst spec/fuzz/%.c,$(BUILD)/%,$(sort $(wildcard spec/fuzz/
 .PHONY: deps deps-lint deps-fuzz deps-bench FORCE
 all: $(BUILD)/kvserver
 
+# Commands are shown in short; V=1 shows them whole.
+V ?=
+Q := $(if $(V),,@)
+show = $(if $(V),,@echo '$(1)')
+
 # A stamp is rewritten only when its text changes, so what depends on it is made again exactly then.
 define stamp
 @mkdir -p $(@D); printf '%s\n' '$(1)' | cmp -s - $@ || printf '%s\n' '$(1)' >$@
@@ -102,15 +107,18 @@ $(BUILD)/lua.stamp: FORCE
 	$(call stamp,$(LUA_FILES))
 
 $(BUILD)/kvserver: $(OBJECTS) $(LLHTTP_OBJECTS) $(BUILD)/lua_modules.o $(BUILD)/link.stamp
-	$(LINK) -o $@ $(filter %.o,$^) $(LDLIBS)
+	$(call show,ld $@)
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(LDLIBS)
 
 $(BUILD)/%.o: %.c Makefile $(BUILD)/compile.stamp
 	@mkdir -p $(@D)
-	$(COMPILE) -MMD -MP -c -o $@ $<
+	$(call show,cc $<)
+	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
 $(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c Makefile $(BUILD)/compile.stamp
 	@mkdir -p $(@D)
-	$(COMPILE_LLHTTP) -c -o $@ $<
+	$(call show,cc $<)
+	$(Q)$(COMPILE_LLHTTP) -c -o $@ $<
 
 # A table {name, first byte, size} per module, made by the assembler: see src/script/embedded.h.
 $(BUILD)/lua_modules.S: $(LUA_FILES) Makefile $(BUILD)/lua.stamp
@@ -126,7 +134,7 @@ $(BUILD)/lua_modules.S: $(LUA_FILES) Makefile $(BUILD)/lua.stamp
 	  printf "$$table"; echo ' .quad 0, 0, 0'; } > $@
 
 $(BUILD)/lua_modules.o: $(BUILD)/lua_modules.S
-	$(CC) -c -o $@ $<
+	$(Q)$(CC) -c -o $@ $<
 
 -include $(OBJECTS:.o=.d)
 
@@ -158,9 +166,11 @@ run: deps
 # ---- specs ----
 
 native: $(NATIVE_SPECS)
+	@:
 $(BUILD)/spec/%.so: spec/native/%.c Makefile $(BUILD)/compile.stamp
 	@mkdir -p $(@D)
-	$(COMPILE) -fPIC -shared -MMD -MP -MF $(@:.so=.d) -o $@ $<
+	$(call show,cc $<)
+	$(Q)$(COMPILE) -fPIC -shared -MMD -MP -MF $(@:.so=.d) -o $@ $<
 -include $(NATIVE_SPECS:.so=.d)
 
 test: deps
@@ -202,9 +212,10 @@ lint-now: all
 	@$(MAKE) --no-print-directory $(TIDY)
 
 # clang-tidy sees a file again when its object was made again.
-$(BUILD)/lint/%.tidy: %.c $(BUILD)/%.o .clang-tidy
-	@mkdir -p $(@D); echo "clang-tidy $<"
-	@clang-tidy --quiet $< -- $(COMMON) $(WARNINGS) 2>$@.err || { cat $@.err; exit 1; }
+$(BUILD)/lint/%.tidy: %.c $(BUILD)/%.o .clang-tidy spec/lint/lua_error.h
+	@mkdir -p $(@D)
+	$(call show,clang-tidy $<)
+	@clang-tidy --quiet $< -- $(COMMON) -include spec/lint/lua_error.h 2>$@.err || { cat $@.err; exit 1; }
 	@touch $@
 
 # ---- fuzzing ----
@@ -222,7 +233,8 @@ fuzz-now: $(FUZZ_TARGETS)
 
 $(BUILD)/fuzz_%: $(BUILD)/spec/fuzz/fuzz_%.o $(filter-out $(BUILD)/src/main.o,$(OBJECTS)) $(LLHTTP_OBJECTS) \
     $(BUILD)/lua_modules.o $(BUILD)/link.stamp
-	$(LINK) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(LDLIBS)
+	$(call show,ld $@)
+	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(LDLIBS)
 
 # ---- the rest ----
 
@@ -256,7 +268,7 @@ make bench        measure it beside nginx, against the goals
 make deps         install what run and test need; deps-lint, deps-fuzz, deps-bench the rest
 make install      to DESTDIR/PREFIX/bin                                PREFIX=/usr/local
 make clean        remove build/
-SAN=address or SAN=thread with all, run, test: a build with sanitizers in build/address or build/thread
+V=1 shows the commands; SAN=address or SAN=thread with all, run, test: a build with sanitizers in build/address or build/thread
 endef
 export HELP
 help:

@@ -30,25 +30,28 @@ void base64_encode(struct bytes view, struct buffer *out) {
   to[3] = '=';
 }
 
-/* The six bits of a letter, or NOT_A_LETTER, which has bits that no letter has. */
-enum { NOT_A_LETTER = 0x80 };
+/* Per letter, its six bits and a bit that no other byte has. */
+enum { IS_LETTER = 64 };
 
-static uint32_t six_bits(uint8_t c) {
-  if (c >= 'A' && c <= 'Z') return (uint32_t)(c - 'A');
-  if (c >= 'a' && c <= 'z') return (uint32_t)(c - 'a' + 26);
-  if (c >= '0' && c <= '9') return (uint32_t)(c - '0' + 52);
-  if (c == '+') return 62;
-  return c == '/' ? 63 : NOT_A_LETTER;
-}
+static const uint8_t letters[256] = {
+    ['A'] = 64,  ['B'] = 65,  ['C'] = 66,  ['D'] = 67,  ['E'] = 68,  ['F'] = 69,  ['G'] = 70,  ['H'] = 71,
+    ['I'] = 72,  ['J'] = 73,  ['K'] = 74,  ['L'] = 75,  ['M'] = 76,  ['N'] = 77,  ['O'] = 78,  ['P'] = 79,
+    ['Q'] = 80,  ['R'] = 81,  ['S'] = 82,  ['T'] = 83,  ['U'] = 84,  ['V'] = 85,  ['W'] = 86,  ['X'] = 87,
+    ['Y'] = 88,  ['Z'] = 89,  ['a'] = 90,  ['b'] = 91,  ['c'] = 92,  ['d'] = 93,  ['e'] = 94,  ['f'] = 95,
+    ['g'] = 96,  ['h'] = 97,  ['i'] = 98,  ['j'] = 99,  ['k'] = 100, ['l'] = 101, ['m'] = 102, ['n'] = 103,
+    ['o'] = 104, ['p'] = 105, ['q'] = 106, ['r'] = 107, ['s'] = 108, ['t'] = 109, ['u'] = 110, ['v'] = 111,
+    ['w'] = 112, ['x'] = 113, ['y'] = 114, ['z'] = 115, ['0'] = 116, ['1'] = 117, ['2'] = 118, ['3'] = 119,
+    ['4'] = 120, ['5'] = 121, ['6'] = 122, ['7'] = 123, ['8'] = 124, ['9'] = 125, ['+'] = 126, ['/'] = 127,
+};
 
 /* Decodes the group of four letters at `from`, of which `padding` (0 to 2) are `=`, into 3 - padding bytes. */
 static bool decode_group(const uint8_t *from, unsigned padding, uint8_t *to) {
-  uint32_t a = six_bits(from[0]);
-  uint32_t b = six_bits(from[1]);
-  uint32_t c = padding < 2 ? six_bits(from[2]) : 0;
-  uint32_t d = padding < 1 ? six_bits(from[3]) : 0;
-  if (((a | b | c | d) & NOT_A_LETTER) != 0) return false;
-  uint32_t group = a << 18 | b << 12 | c << 6 | d;
+  uint32_t a = letters[from[0]];
+  uint32_t b = letters[from[1]];
+  uint32_t c = padding < 2 ? letters[from[2]] : IS_LETTER;
+  uint32_t d = padding < 1 ? letters[from[3]] : IS_LETTER;
+  if ((a & b & c & d & IS_LETTER) == 0) return false;
+  uint32_t group = (a ^ IS_LETTER) << 18 | (b ^ IS_LETTER) << 12 | (c ^ IS_LETTER) << 6 | (d ^ IS_LETTER);
   if ((group & ((UINT32_C(1) << (8 * padding)) - 1)) != 0) return false; /* unused bits: a second spelling */
   to[0] = (uint8_t)(group >> 16);
   if (padding < 2) to[1] = (uint8_t)(group >> 8);

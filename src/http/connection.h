@@ -44,14 +44,17 @@ struct http_connection *http_connection_create(const struct http_handler *handle
 /* Exchanges in flight stay valid until they are answered; the answers are dropped. */
 void http_connection_destroy(struct http_connection *connection);
 
-/* Bytes from the client. May call the handler. Keeps what cannot be parsed yet (bounded by what one read brings). */
+/* Bytes from the client. May call the handler. Keeps what cannot be parsed yet (bounded by what one read brings, when
+ * the owner reads only while http_connection_wants_input). None of these calls, nor destroy, is legal inside one of the
+ * handler's calls; replies and drain are. */
 void http_connection_feed(struct http_connection *connection, struct bytes in, uint64_t now_ms);
 /* The client sent its FIN: requests that are complete are still answered, then the connection closes. */
 void http_connection_end(struct http_connection *connection, uint64_t now_ms);
-/* Parses on after answers made room; call once per loop turn when http_connection_output was asked. May call the
- * handler. */
+/* Parses on after answers, or output that was sent, made room; call once per loop turn before http_connection_output
+ * is asked, and once more when sending turned http_connection_wants_input true. May call the handler. */
 void http_connection_resume(struct http_connection *connection, uint64_t now_ms);
-/* Answers 408 or closes when a deadline passed. */
+/* When a deadline passed: answers 408 if a request has begun, closes without a word if none has. A client that does
+ * not take its output is the owner's to cut. */
 void http_connection_tick(struct http_connection *connection, uint64_t now_ms);
 /* Loop time of the next deadline; UINT64_MAX when there is none. */
 uint64_t http_connection_deadline_ms(const struct http_connection *connection);
@@ -62,8 +65,11 @@ void http_connection_drain(struct http_connection *connection);
 /* Output that is ready; the owner sends a prefix and says how much with _sent. */
 struct bytes http_connection_output(const struct http_connection *connection);
 void http_connection_sent(struct http_connection *connection, size_t len);
+/* There is room: for more bytes of the client, or to resume with those that wait here. */
 bool http_connection_wants_input(const struct http_connection *connection);
-/* True when all is answered and sent and the connection must be closed by the owner. */
+/* True when all is answered and sent and the connection must be closed by the owner: FIN first, then, unless the
+ * client's came already, reading and dropping for a bounded time, since a socket closed over unread bytes sends a reset
+ * that can overtake the answer (RFC 9112 9.6). */
 bool http_connection_finished(const struct http_connection *connection);
 /* Requests handled but not answered. */
 size_t http_connection_inflight(const struct http_connection *connection);
@@ -72,8 +78,8 @@ size_t http_connection_inflight(const struct http_connection *connection);
  * that the owner puts the connection on its list for the end of the turn. */
 void http_connection_on_ready(struct http_connection *connection, void (*ready)(void *context), void *context);
 
-/* Answers. Views are borrowed until the call returns. `extra`: complete header lines, or empty. The exchange is gone
- * afterwards. */
+/* Answers. Views are borrowed until the call returns. `extra`: complete header lines, or empty; the caller vouches that
+ * no client's bytes in them can hold CR or LF. The exchange is gone afterwards. */
 void http_exchange_reply(struct http_exchange *exchange, int status, const char *content_type, struct bytes extra,
                          struct bytes body);
 /* False when the client is gone: work for it can stop. */

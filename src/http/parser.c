@@ -121,6 +121,7 @@ static struct bytes trim_blanks(struct bytes text) {
 
 /* Sets the views of headers into `head`, which does not move any more. */
 static void place_headers(struct http_parser *parser) {
+  if (parser->message.headers_count == 0) return;
   const uint8_t *at = parser->head.data + parser->method_bytes + parser->target_bytes;
   for (size_t i = 0; i < parser->message.headers_count; i++) {
     struct http_header *header = &parser->headers[i];

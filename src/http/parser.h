@@ -28,8 +28,9 @@ struct http_parser; /* opaque; http/parser.c */
 struct http_parser *http_parser_create(enum http_kind kind, uint64_t body_bytes_max); /* returns owned */
 void http_parser_destroy(struct http_parser *parser);
 
-/* Parses from `in`; *consumed is how many bytes were used. Call again with the rest (and after HTTP_MESSAGE at the next
- * message's turn; when that one said the connection ends, more bytes are HTTP_FAILED). */
+/* Parses from `in`; *consumed is how many bytes were used (after HTTP_FAILED: up to and around the fault). Call again
+ * with the rest (and after HTTP_MESSAGE at the next message's turn; when that one said the connection ends, more bytes
+ * are HTTP_FAILED). */
 enum http_progress http_parser_feed(struct http_parser *parser, struct bytes in, size_t *consumed);
 /* The end of the stream: HTTP_MESSAGE for a response that ends with the connection; HTTP_NEED_MORE between messages;
  * else HTTP_FAILED. */

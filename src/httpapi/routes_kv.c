@@ -241,9 +241,9 @@ void route_kv_put(struct httpapi *api, const struct http_message *request, struc
   const char *why = NULL;
   struct call *call = begin_key_write(api, request, exchange, params_body_is_raw(request), BODY_BIT(BODY_VALUE));
   if (call == NULL) return;
-  call_write(call,
-             dkv_put(api->dkv, &call->request, body->client_id, body->seq, buffer_view(&api->key), body->value, &why),
-             why);
+  enum status status =
+      dkv_put(api->dkv, &call->request, body->client_id, body->seq, buffer_view(&api->key), body->value, &why);
+  call_write(call, status, why);
 }
 
 /* Without a body the client may be named in headers, as with raw values. */
@@ -252,7 +252,8 @@ void route_kv_delete(struct httpapi *api, const struct http_message *request, st
   const char *why = NULL;
   struct call *call = begin_key_write(api, request, exchange, request->body.len == 0, 0);
   if (call == NULL) return;
-  call_write(call, dkv_delete(api->dkv, &call->request, body->client_id, body->seq, buffer_view(&api->key), &why), why);
+  enum status status = dkv_delete(api->dkv, &call->request, body->client_id, body->seq, buffer_view(&api->key), &why);
+  call_write(call, status, why);
 }
 
 void route_kv_cas(struct httpapi *api, const struct http_message *request, struct http_exchange *exchange) {
@@ -273,10 +274,9 @@ void route_kv_mput(struct httpapi *api, const struct http_message *request, stru
   unsigned entries = BODY_BIT(BODY_ENTRIES);
   struct call *call = begin_json_write(api, request, exchange, entries, entries);
   if (call == NULL) return;
-  call_write(call,
-             dkv_mput(api->dkv, &call->request, body->client_id, body->seq, buffer_view(&body->items),
-                      body->items_count, &why),
-             why);
+  enum status status = dkv_mput(api->dkv, &call->request, body->client_id, body->seq, buffer_view(&body->items),
+                                body->items_count, &why);
+  call_write(call, status, why);
 }
 
 void route_kv_mdelete(struct httpapi *api, const struct http_message *request, struct http_exchange *exchange) {
@@ -285,8 +285,7 @@ void route_kv_mdelete(struct httpapi *api, const struct http_message *request, s
   unsigned keys = BODY_BIT(BODY_KEYS);
   struct call *call = begin_json_write(api, request, exchange, keys, keys);
   if (call == NULL) return;
-  call_write(call,
-             dkv_mdelete(api->dkv, &call->request, body->client_id, body->seq, buffer_view(&body->items),
-                         body->items_count, &why),
-             why);
+  enum status status = dkv_mdelete(api->dkv, &call->request, body->client_id, body->seq, buffer_view(&body->items),
+                                   body->items_count, &why);
+  call_write(call, status, why);
 }

@@ -1,32 +1,47 @@
 /* Search, and walks in byte order. Everything here only reads, so it serves the map and its snapshots alike. */
 #include "kvsm/kvmap_node.h"
 
-#include "base/check.h"
+/* Where `key` stands against the prefix that all keys of the node share: < 0, 0 or > 0. */
+static int compare_to_prefix(struct bytes key, size_t skip, struct bytes any_key) {
+  return bytes_compare(bytes_make(key.data, key.len < skip ? key.len : skip), bytes_make(any_key.data, skip));
+}
 
-/* The first slot from `slot` on whose key is >= `key`. */
-static uint32_t node_lower_bound(const struct kvmap_node *node, uint32_t slot, struct bytes key, bool *equal) {
-  uint32_t end = node->count;
+/* The same as node_lower_bound, among slots whose heads are that of the key. */
+static uint32_t tied_lower_bound(const struct kvmap_node *node, uint32_t slot, uint32_t head, struct bytes key,
+                                 bool *equal) {
+  for (; slot < node->count && node->head[slot] == head; slot++) {
+    int order = bytes_compare(entry_key(node->entry[slot]), key);
+    *equal = order == 0;
+    if (order >= 0) return slot;
+  }
+  return slot;
+}
+
+/* The first slot whose key is >= `key`. */
+static uint32_t node_lower_bound(const struct kvmap_node *node, struct bytes key, bool *equal) {
+  uint32_t first = node_first_key(node);
+  uint32_t slot = first;
   *equal = false;
-  while (slot < end) {
+  if (first == node->count) return first;
+  uint32_t head = key_head(key, node->skip);
+  for (uint32_t end = node->count; slot < end;) {
     uint32_t middle = (slot + end) / 2;
-    int order = bytes_compare(entry_key(node->entry[middle]), key);
-    if (order < 0) {
+    if (node->head[middle] < head) {
       slot = middle + 1;
     } else {
       end = middle;
-      if (order == 0) {
-        *equal = true;
-        return middle;
-      }
     }
   }
-  return slot;
+  uint32_t any = slot < node->count ? slot : node->count - 1u;
+  int order = compare_to_prefix(key, node->skip, entry_key(node->entry[any]));
+  if (order != 0) return order < 0 ? first : node->count;
+  return tied_lower_bound(node, slot, head, key, equal);
 }
 
 /* The child that holds `key`, if anything does. */
 static uint32_t inner_slot(const struct kvmap_node *node, struct bytes key) {
   bool equal;
-  uint32_t slot = node_lower_bound(node, 1, key, &equal);
+  uint32_t slot = node_lower_bound(node, key, &equal);
   return equal ? slot : slot - 1;
 }
 
@@ -40,7 +55,7 @@ bool tree_find(const struct kvmap_node *node, struct bytes key, struct kvmap_cur
     cursor->slot[cursor->depth] = slot;
     node = node_child(node, slot);
   }
-  uint32_t slot = node_lower_bound(node, 0, key, &cursor->found);
+  uint32_t slot = node_lower_bound(node, key, &cursor->found);
   cursor->node[cursor->depth] = node;
   cursor->slot[cursor->depth++] = slot;
   if (!cursor->found) return false;

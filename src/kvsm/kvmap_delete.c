@@ -8,12 +8,13 @@ static void merge_children(struct kvmap *map, struct kvmap_node *parent, uint32_
   struct kvmap_node *right = node_child(parent, slot);
   uint32_t left_count = left->count;
   node_move_slots(left, left_count, right, 0, right->count);
-  left->count = (uint16_t)(left_count + right->count);
+  left->count = (uint8_t)(left_count + right->count);
   if (left->level == 0) {
     kvmap_retire(map, parent->entry[slot]);
   } else {
     left->entry[left_count] = parent->entry[slot];
   }
+  node_refresh_heads(left);
   node_remove_slot(parent, slot);
   kvmap_retire(map, right);
 }
@@ -32,8 +33,8 @@ static void even_out(struct kvmap_node *left, struct kvmap_node *right) {
     node_move_slots(left, left->count, right, 0, moved);
     node_move_slots(right, 0, right, moved, right_count);
   }
-  left->count = (uint16_t)left_count;
-  right->count = (uint16_t)right_count;
+  left->count = (uint8_t)left_count;
+  right->count = (uint8_t)right_count;
 }
 
 static void balance_children(struct kvmap *map, struct kvmap_node *parent, uint32_t slot) {
@@ -49,6 +50,9 @@ static void balance_children(struct kvmap *map, struct kvmap_node *parent, uint3
     parent->entry[slot] = right->entry[0];
     right->entry[0] = NULL;
   }
+  node_refresh_heads(left);
+  node_refresh_heads(right);
+  node_refresh_heads(parent);
 }
 
 /* Takes an empty child out of its parent. The first child has no separator, so the next one loses its own. */

@@ -16,9 +16,11 @@ static bool at_right_edge(const struct kvmap_cursor *cursor, uint32_t depth, uin
 static struct kvmap_node *node_split_insert(const struct kvmap *map, struct kvmap_node *left, uint32_t slot,
                                             uint32_t keep, struct kvmap_entry *entry, struct kvmap_node *child) {
   struct kvmap_node *right = node_create(map, left->level);
-  right->count = (uint16_t)(left->count - keep);
+  right->count = (uint8_t)(left->count - keep);
   node_move_slots(right, 0, left, keep, right->count);
-  left->count = (uint16_t)keep;
+  left->count = (uint8_t)keep;
+  node_refresh_heads(left);
+  node_refresh_heads(right);
   if (slot > keep || keep == NODE_SLOTS) {
     node_insert_slot(right, slot - keep, entry, child);
   } else {
@@ -32,12 +34,13 @@ static struct kvmap_entry *take_separator(const struct kvmap *map, struct kvmap_
   if (left->level == 0) return separator_create(map, left->entry[left->count - 1], right->entry[0]);
   struct kvmap_entry *separator = right->entry[0];
   right->entry[0] = NULL;
+  node_refresh_heads(right);
   return separator;
 }
 
 static void grow_root(struct kvmap *map, struct kvmap_entry *separator, struct kvmap_node *right) {
   CHECK(map->root->level + 1 < KVMAP_DEPTH_MAX);
-  struct kvmap_node *root = node_create(map, (uint16_t)(map->root->level + 1));
+  struct kvmap_node *root = node_create(map, (uint8_t)(map->root->level + 1));
   node_insert_slot(root, 0, NULL, map->root);
   node_insert_slot(root, 1, separator, right);
   map->root = root;

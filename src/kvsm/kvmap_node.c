@@ -26,31 +26,39 @@ struct kvmap_entry *entry_create(const struct kvmap *map, struct bytes key, stru
   return entry;
 }
 
+static size_t common_prefix(struct bytes a, struct bytes b) {
+  size_t end = a.len < b.len ? a.len : b.len;
+  size_t common = 0;
+  while (common < end && a.data[common] == b.data[common])
+    common++;
+  return common;
+}
+
 struct kvmap_entry *separator_create(const struct kvmap *map, const struct kvmap_entry *before,
                                      const struct kvmap_entry *after) {
   struct bytes low = entry_key(before);
   struct bytes high = entry_key(after);
-  size_t common = 0;
-  while (common < low.len && low.data[common] == high.data[common])
-    common++;
-  return entry_create(map, bytes_make(high.data, common + 1), bytes_make(NULL, 0));
+  return entry_create(map, bytes_make(high.data, common_prefix(low, high) + 1), bytes_make(NULL, 0));
 }
 
-static size_t node_bytes(uint16_t level) {
+static size_t node_bytes(uint8_t level) {
   return level == 0 ? sizeof(struct kvmap_node) : sizeof(struct kvmap_inner);
 }
 
-struct kvmap_node *node_create(const struct kvmap *map, uint16_t level) {
+struct kvmap_node *node_create(const struct kvmap *map, uint8_t level) {
   struct kvmap_node *node = xmalloc(node_bytes(level));
   node->birth = map->generation;
   node->count = 0;
   node->level = level;
+  node->skip = 0;
   return node;
 }
 
 static struct kvmap_node *node_copy(const struct kvmap *map, const struct kvmap_node *original) {
   struct kvmap_node *copy = node_create(map, original->level);
   copy->count = original->count;
+  copy->skip = original->skip;
+  memcpy(copy->head, original->head, original->count * sizeof(copy->head[0]));
   memcpy(copy->entry, original->entry, original->count * sizeof(copy->entry[0]));
   if (original->level > 0) {
     const struct kvmap_inner *inner = (const struct kvmap_inner *)original;
@@ -61,10 +69,32 @@ static struct kvmap_node *node_copy(const struct kvmap *map, const struct kvmap_
 
 void node_move_slots(struct kvmap_node *to, uint32_t to_slot, struct kvmap_node *from, uint32_t from_slot,
                      uint32_t count) {
+  memmove(&to->head[to_slot], &from->head[from_slot], count * sizeof(to->head[0]));
   memmove(&to->entry[to_slot], &from->entry[from_slot], count * sizeof(to->entry[0]));
   if (to->level == 0) return;
   struct kvmap_node **child = node_children(to);
   memmove(&child[to_slot], &node_children(from)[from_slot], count * sizeof(child[0]));
+}
+
+void node_refresh_heads(struct kvmap_node *node) {
+  uint32_t first = node_first_key(node);
+  if (node->count <= first) return;
+  /* The keys are in order: what the first and the last share, all share. */
+  node->skip = (uint16_t)common_prefix(entry_key(node->entry[first]), entry_key(node->entry[node->count - 1]));
+  for (uint32_t slot = first; slot < node->count; slot++) {
+    node->head[slot] = key_head(entry_key(node->entry[slot]), node->skip);
+  }
+}
+
+/* The head of a key that was just put into `slot`, which may break the prefix that the others share. */
+static void set_head(struct kvmap_node *node, uint32_t slot) {
+  struct bytes key = entry_key(node->entry[slot]);
+  uint32_t neighbour = slot > node_first_key(node) ? slot - 1 : slot + 1;
+  if (neighbour >= node->count || common_prefix(key, entry_key(node->entry[neighbour])) < node->skip) {
+    node_refresh_heads(node);
+  } else {
+    node->head[slot] = key_head(key, node->skip);
+  }
 }
 
 void node_insert_slot(struct kvmap_node *node, uint32_t slot, struct kvmap_entry *entry, struct kvmap_node *child) {
@@ -72,6 +102,7 @@ void node_insert_slot(struct kvmap_node *node, uint32_t slot, struct kvmap_entry
   node->entry[slot] = entry;
   if (node->level > 0) node_children(node)[slot] = child;
   node->count++;
+  if (entry != NULL) set_head(node, slot);
 }
 
 void node_remove_slot(struct kvmap_node *node, uint32_t slot) {

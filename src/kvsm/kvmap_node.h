@@ -4,6 +4,9 @@
  * byte order. An inner node holds as many children, and in front of each but the first a separator: an entry without a
  * value whose key is <= all keys below that child and > all keys below the child before it. The inner node owns it.
  *
+ * Entries lie all over the heap, so looking at one costs a cache miss, often a TLB miss. A node therefore keeps of each
+ * key the four bytes behind the prefix that all its keys share: a search runs over these, and looks at one entry.
+ *
  * Shared is what the newest live snapshot may see: everything born no later than it. Shared things are never written.
  * A shared node's children are shared as well, so a change copies a path from the root down, and stops copying where
  * it meets its own generation. */
@@ -27,8 +30,10 @@ struct kvmap_entry {
 
 struct kvmap_node {
   uint32_t birth;
-  uint16_t count;                        /* slots in use */
-  uint16_t level;                        /* 0: a leaf */
+  uint8_t count;                         /* slots in use */
+  uint8_t level;                         /* 0: a leaf */
+  uint16_t skip;                         /* leading bytes that all keys here share; the true number may be larger */
+  uint32_t head[NODE_SLOTS];             /* of each key, the four bytes behind `skip`: big endian, padded with zeros */
   struct kvmap_entry *entry[NODE_SLOTS]; /* leaf: the entries; inner: the separators, entry[0] is NULL */
 };
 
@@ -93,19 +98,34 @@ static inline struct bytes entry_key(const struct kvmap_entry *entry) {
   return key;
 }
 
+/* The first slot with a key. */
+static inline uint32_t node_first_key(const struct kvmap_node *node) {
+  return node->level == 0 ? 0 : 1;
+}
+
+/* Equal heads say nothing; different ones are in the order of their keys, when these share the first `skip` bytes. */
+static inline uint32_t key_head(struct bytes key, size_t skip) {
+  uint32_t head = 0;
+  for (size_t at = skip; at < skip + sizeof(head); at++)
+    head = head << 8 | (at < key.len ? key.data[at] : 0u);
+  return head;
+}
+
 /* ---- kvmap_node.c ---- */
 
 struct kvmap_entry *entry_create(const struct kvmap *map, struct bytes key, struct bytes value);
 /* The shortest key that is > `before` and <= `after`. */
 struct kvmap_entry *separator_create(const struct kvmap *map, const struct kvmap_entry *before,
                                      const struct kvmap_entry *after);
-struct kvmap_node *node_create(const struct kvmap *map, uint16_t level);
-/* Moves slots between or within nodes of one level; the counts are the caller's business. */
+struct kvmap_node *node_create(const struct kvmap *map, uint8_t level);
+/* Moves slots between or within nodes of one level; counts and, between nodes, heads are the caller's business. */
 void node_move_slots(struct kvmap_node *to, uint32_t to_slot, struct kvmap_node *from, uint32_t from_slot,
                      uint32_t count);
 /* `child` is NULL in a leaf. */
 void node_insert_slot(struct kvmap_node *node, uint32_t slot, struct kvmap_entry *entry, struct kvmap_node *child);
 void node_remove_slot(struct kvmap_node *node, uint32_t slot);
+/* Computes skip and heads anew, after slots came from elsewhere or a key was replaced. */
+void node_refresh_heads(struct kvmap_node *node);
 /* The child in that slot of a parent that is ours to change, made ours to change. */
 struct kvmap_node *node_own_child(struct kvmap *map, struct kvmap_node *parent, uint32_t slot);
 /* Makes all nodes of the path ours to change. */

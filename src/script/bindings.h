@@ -5,6 +5,7 @@
 #include <lua.h>
 
 int luaopen_kvserver_loop(lua_State *L);       /* turns, timers, pending operations: what task.lua stands on */
+int luaopen_kvserver_log(lua_State *L);        /* the process log */
 int luaopen_kvserver_json(lua_State *L);       /* exact JSON: decode, encode */
 int luaopen_kvserver_types(lua_State *L);      /* commands and their encoding, base64, UTF-8, digests, limits */
 int luaopen_kvserver_kvsm(lua_State *L);       /* the state machine and its ordered map */

@@ -21,8 +21,8 @@ void hook_install(lua_State *L);
 void hook_restart_slice(struct script_vm *vm);
 /* Raises the error that pcall cannot swallow. */
 int hook_kill(lua_State *L, const char *why);
-/* The entry was left: forgets the kill. True when there was one; then its message (with the traceback of the place where
- * it struck) is pushed on the main state. */
+/* The entry was left: forgets the kill. True when there was one; then its message (with the traceback of the place
+ * where it struck) is pushed on the main state. */
 bool hook_end_kill(struct script_vm *vm);
 
 #endif

@@ -255,12 +255,14 @@ static void encode_string(lua_State *L, struct bytes value, const struct path *p
   json_write_string(out, value);
 }
 
-/* The fewest digits that read back as the same float, with a point whatever the locale says. */
+/* The fewest digits that read back as the same float, with a point whatever the locale says. Up to 15 digits survive
+ * the way through a normal float, and trailing zeros are not printed: so nothing shorter is missed by trying 15 first.
+ */
 static void encode_float(lua_State *L, double value, const struct path *path, struct buffer *out) {
-  enum { DIGITS_MIN = 15, DIGITS_MAX = 17 };
+  enum { DIGITS_SAFE = 15, DIGITS_MAX = 17 };
   char text[40];
   if (!isfinite(value)) raise(L, path, "a number that is not finite");
-  for (int digits = DIGITS_MIN; digits <= DIGITS_MAX; digits++) {
+  for (int digits = fpclassify(value) == FP_SUBNORMAL ? 1 : DIGITS_SAFE; digits <= DIGITS_MAX; digits++) {
     snprintf(text, sizeof text, "%.*g", digits, value);
     if (strtod(text, NULL) == value) break;
   }

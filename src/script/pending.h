@@ -28,6 +28,10 @@ typedef int script_push_results(lua_State *L, void *data);
 void script_pending_complete(struct script_pending *pending, script_push_results *push, void *data,
                              void (*release)(void *data));
 
+/* Instead of completing it: the operation was never started, or is given up. A waiter stays asleep until its task is
+ * cancelled. */
+void script_pending_drop(struct script_pending *pending);
+
 /* Waits for the pending operation at the top of the stack and returns its results; use as `return script_await(L,
  * pending)`. */
 int script_await(lua_State *L, struct script_pending *pending);

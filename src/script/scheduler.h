@@ -20,6 +20,8 @@ lua_State *task_state(const struct task *task);
 bool task_can_yield(const struct script_vm *vm, lua_State *L);
 /* Ended: done, failed or cancelled. */
 bool task_ended(const struct task *task);
+/* Pushes the error of a failed task, with its traceback; false, and nothing pushed, when it did not fail. */
+bool task_push_failure(lua_State *L, int handle_index);
 /* The running task yields until `pending` is completed; `return` it from a lua_CFunction. */
 int task_wait(lua_State *L, struct script_pending *pending, lua_KFunction on_resumed);
 /* The waiter may go on. */

@@ -2,6 +2,7 @@
  *
  * Before yajl sees the text, one pass each looks for what yajl would let through: UTF-8 that is malformed, escapes that
  * are not JSON or are half a surrogate pair (yajl turns those into "?"), vertical tabs and form feeds between tokens.
+ * Afterwards, that only white space follows the value (yajl overlooks a string there that does not end).
  * While yajl reads, its callbacks pass through here: nesting is counted, and the names of the fields of all open
  * objects are kept to find duplicates. Small objects are compared as they grow; big ones are sorted when they end,
  * which nobody can slow down by choosing names, as they could a hash table.
@@ -41,6 +42,8 @@ struct reader {
   struct name *names; /* of the fields of all open objects, outermost first */
   size_t names_count;
   size_t names_capacity;
+  size_t value_end;                  /* offset behind the outermost value; 0: it has not ended */
+  bool at_end;                       /* yajl has seen the whole text */
   size_t depth;                      /* objects and arrays that are open */
   size_t first_name[JSON_DEPTH_MAX]; /* per open object: its first in `names` */
 };
@@ -209,6 +212,11 @@ static int go_on(struct reader *reader, const char *message) {
   return 0;
 }
 
+static void end_value(struct reader *reader) {
+  if (reader->depth > 0) return;
+  reader->value_end = reader->at_end ? reader->text.len : yajl_get_bytes_consumed(reader->yajl);
+}
+
 static int descend(struct reader *reader) {
   if (reader->depth == JSON_DEPTH_MAX) {
     fail_at(reader, yajl_get_bytes_consumed(reader->yajl) - 1, "nested too deeply");
@@ -220,22 +228,26 @@ static int descend(struct reader *reader) {
 
 static int on_null(void *context) {
   struct reader *reader = context;
+  end_value(reader);
   return reader->events->null == NULL || go_on(reader, reader->events->null(reader->context));
 }
 
 static int on_boolean(void *context, int value) {
   struct reader *reader = context;
+  end_value(reader);
   return reader->events->boolean == NULL || go_on(reader, reader->events->boolean(reader->context, value != 0));
 }
 
 static int on_number(void *context, const char *text, size_t len) {
   struct reader *reader = context;
+  end_value(reader);
   if (reader->events->number == NULL) return 1;
   return go_on(reader, reader->events->number(reader->context, bytes_make(text, len)));
 }
 
 static int on_string(void *context, const unsigned char *text, size_t len) {
   struct reader *reader = context;
+  end_value(reader);
   if (reader->events->string == NULL) return 1;
   return go_on(reader, reader->events->string(reader->context, bytes_make(text, len)));
 }
@@ -257,6 +269,7 @@ static int on_object_end(void *context) {
   struct reader *reader = context;
   if (!close_names(reader)) return 0;
   reader->depth--;
+  end_value(reader);
   return reader->events->object_end == NULL || go_on(reader, reader->events->object_end(reader->context));
 }
 
@@ -269,6 +282,7 @@ static int on_array_begin(void *context) {
 static int on_array_end(void *context) {
   struct reader *reader = context;
   reader->depth--;
+  end_value(reader);
   return reader->events->array_end == NULL || go_on(reader, reader->events->array_end(reader->context));
 }
 
@@ -309,15 +323,25 @@ static enum status fail_by_yajl(struct reader *reader, size_t offset) {
   return fail_at(reader, offset, what);
 }
 
+static size_t skip_white_space(struct bytes text, size_t at) {
+  while (at < text.len && text.data[at] != 0 && strchr(" \t\n\r", text.data[at]) != NULL)
+    at++;
+  return at;
+}
+
 static enum status parse(struct reader *reader) {
   yajl_status status = yajl_parse(reader->yajl, reader->text.data, reader->text.len);
-  if (status == yajl_status_error) {
-    size_t consumed = yajl_get_bytes_consumed(reader->yajl); /* with the byte or token that is wrong, mostly */
-    return fail_by_yajl(reader, consumed > 0 ? consumed - 1 : 0);
+  size_t consumed = yajl_get_bytes_consumed(reader->yajl); /* on error mostly with the byte or token that is wrong */
+  size_t wrong = consumed > 0 ? consumed - 1 : 0;
+  if (status == yajl_status_ok) {
+    reader->at_end = true;
+    status = yajl_complete_parse(reader->yajl);
+    wrong = reader->text.len;
   }
-  if (status == yajl_status_ok) status = yajl_complete_parse(reader->yajl);
-  if (status == yajl_status_error) return fail_by_yajl(reader, reader->text.len);
-  return status == yajl_status_ok ? STATUS_OK : STATUS_INVALID;
+  if (status == yajl_status_client_canceled) return STATUS_INVALID;
+  size_t behind = skip_white_space(reader->text, reader->value_end);
+  if (reader->value_end > 0 && behind < reader->text.len) return fail_at(reader, behind, "trailing garbage");
+  return status == yajl_status_error ? fail_by_yajl(reader, wrong) : STATUS_OK;
 }
 
 enum status json_read(struct bytes text, const struct json_events *events, void *context, struct error *err) {
@@ -330,6 +354,8 @@ enum status json_read(struct bytes text, const struct json_events *events, void 
   reader.names = NULL;
   reader.names_count = 0;
   reader.names_capacity = 0;
+  reader.value_end = 0;
+  reader.at_end = false;
   reader.depth = 0;
   enum status status = check_text(&reader);
   if (status != STATUS_OK) return status;

@@ -1,0 +1,127 @@
+--- The configuration of a node: defaults, then the file, then the flags; checked, or a message that names the place.
+--
+--     local config = assert(require("kvserver.config").complete({ listen = "127.0.0.1:0" }))
+local options = require "kvserver.options"
+
+local M = {}
+
+local function quote(value)
+  if type(value) == "string" then return ('"%s"'):format(value) end
+  return tostring(value)
+end
+
+-- Edit distance, for "did you mean".
+local function distance(a, b)
+  local previous = {}
+  for j = 0, #b do previous[j] = j end
+  for i = 1, #a do
+    local current = { [0] = i }
+    for j = 1, #b do
+      local cost = a:byte(i) == b:byte(j) and 0 or 1
+      current[j] = math.min(previous[j] + 1, current[j - 1] + 1, previous[j - 1] + cost)
+    end
+    previous = current
+  end
+  return previous[#b]
+end
+
+--- The nearest of some names.
+-- @tparam string name what was written
+-- @tparam table names a list of what is known
+-- @treturn ?string the nearest one, nil when none is near
+function M.nearest(name, names)
+  local best, best_distance = nil, math.max(2, #name // 3) + 1
+  for _, known in ipairs(names) do
+    local d = distance(name, known)
+    if d < best_distance then best, best_distance = known, d end
+  end
+  return best
+end
+
+local function known_keys()
+  local keys = {}
+  for _, row in ipairs(options.rows) do
+    if not row.flag_only and not row.later then keys[#keys + 1] = row.key end
+  end
+  return keys
+end
+
+local function unknown_key(key)
+  local near = type(key) == "string" and M.nearest(key, known_keys())
+  return ("%s: unknown option%s"):format(tostring(key), near and (" (did you mean %s?)"):format(near) or "")
+end
+
+--- Checks one value.
+-- @tparam table row of options.rows
+-- @param value text of a flag, or the value of a file
+-- @tparam string place how messages call it: "--listen" or "listen"
+-- @return the value, or nil and a message
+function M.check(row, value, place)
+  if row.later then return nil, ("%s: %s"):format(place, row.later) end
+  local parsed, expected, below, actual = row.parse(value)
+  if parsed ~= nil then return parsed end
+  if below then place = place .. "." .. below end
+  if actual == nil then actual = value end
+  return nil, ("%s: expected %s, got %s"):format(place, expected, quote(actual))
+end
+
+--- Reads a configuration file: Lua that returns a table, with nothing to call.
+-- @tparam string path
+-- @treturn ?table key -> checked value, or nil and a message
+function M.load(path)
+  local chunk, why = loadfile(path, "t", {})
+  if not chunk then return nil, why end
+  local ok, result = pcall(chunk)
+  if not ok then return nil, ("%s (a configuration file is data: it cannot call anything)"):format(result) end
+  if type(result) ~= "table" then return nil, ("%s: expected to return a table, got %s"):format(path, quote(result)) end
+  local checked = {}
+  local keys = {}
+  for key in pairs(result) do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  for _, key in ipairs(keys) do
+    local row = options.by_key[key]
+    if not row or row.flag_only then return nil, ("%s: %s"):format(path, unknown_key(key)) end
+    local value, problem = M.check(row, result[key], key)
+    if value == nil then return nil, ("%s: %s"):format(path, problem) end
+    checked[key] = value
+  end
+  return checked
+end
+
+local function check_peers(config)
+  if not config.peers then return true end
+  if not config.peers[config.id] then
+    return nil, ("--peers: expected the node itself (%s) among the peers"):format(config.id)
+  end
+  for id in pairs(config.peers) do
+    if id ~= config.id then
+      return nil, ("--peers: expected %s alone, got %s, too: clusters are not in this version"):format(config.id, id)
+    end
+  end
+  if config.peers[config.id] ~= config.listen then
+    return nil, ("--peers: expected %s=%s, as --listen says, got %s=%s"):format(config.id, config.listen, config.id,
+      config.peers[config.id])
+  end
+  return true
+end
+
+--- Fills in the defaults and checks what depends on more than one option.
+-- @tparam table given key -> checked value
+-- @treturn ?table the configuration, or nil and a message
+function M.complete(given)
+  local config = {}
+  for _, row in ipairs(options.rows) do
+    if given[row.key] ~= nil then
+      config[row.key] = given[row.key]
+    else
+      config[row.key] = row.default
+    end
+  end
+  -- Who names the address in --peers need not say it again.
+  if given.listen == nil and config.peers and config.peers[config.id] then config.listen = config.peers[config.id] end
+  local ok, problem = check_peers(config)
+  if not ok then return nil, problem end
+  return config
+end
+
+return M

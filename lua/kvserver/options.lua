@@ -1,0 +1,142 @@
+--- The one table of options: command line, configuration file, help and checks are all made from it.
+--
+-- Fields of a row: `name` (the flag is `--name`, the key of the configuration file has `_` for `-`), `parse` (text or
+-- value of the file -> value, or nil and what was expected), `default`, `argument` (its name in the help; none: a
+-- switch), `help`. A row with `later` is an option of the contract that this version does not have: it is recognised
+-- and refused with that sentence. `flag_only` rows have no place in a file.
+local M = {}
+
+local MIB <const> = 1024 * 1024
+
+local function integer(min, max)
+  local expected <const> = ("an integer from %d to %d"):format(min, max)
+  return function(value)
+    local number = value
+    if type(value) == "string" then number = value:match("^%d+$") and math.tointeger(tonumber(value)) end
+    if math.type(number) ~= "integer" or number < min or number > max then return nil, expected end
+    return number
+  end
+end
+
+local function one_of(...)
+  local names <const> = table.pack(...)
+  return function(value)
+    for _, name in ipairs(names) do
+      if value == name then return value end
+    end
+    return nil, "one of " .. table.concat(names, ", ")
+  end
+end
+
+local function text(value)
+  if type(value) ~= "string" or value == "" then return nil, "a text" end
+  return value
+end
+
+local function node_id(value)
+  if type(value) ~= "string" or #value > 63 or not value:match("^[%w._-]+$") then
+    return nil, "a node id: 1 to 63 of a-z A-Z 0-9 . _ -"
+  end
+  return value
+end
+
+--- Checks a HOST:PORT (an IPv6 host stands in brackets).
+-- @return the address, or nil and what was expected
+function M.address(value)
+  local host, port = tostring(value):match("^(.+):(%d+)$")
+  port = tonumber(port)
+  local legal = host and (host:match("^%[[%x:.]+%]$") or not host:find("[%s:%[%]]"))
+  if type(value) ~= "string" or not legal or #host > 255 or #tostring(port) > 5 or port > 65535 then
+    return nil, "HOST:PORT"
+  end
+  return value
+end
+
+local function write_mode(value)
+  if value == "async" then return nil, "sync (async is not in this version)" end
+  return one_of("sync")(value)
+end
+
+-- Text "n1=HOST:PORT,..." or a table {n1 = "HOST:PORT"} -> that table, or nil, what was expected, where, what was there.
+local function peers(value)
+  local list = value
+  if type(value) == "string" then
+    list = {}
+    for item in (value .. ","):gmatch("([^,]*),") do
+      local id, address = item:match("^([^=]+)=(.+)$")
+      if not id or list[id] then return nil, "ID=HOST:PORT, each id once, separated by commas" end
+      list[id] = address
+    end
+  end
+  if type(list) ~= "table" then return nil, "a table of id = HOST:PORT" end
+  for id, address in pairs(list) do
+    if not node_id(id) then return nil, "node ids (1 to 63 of a-z A-Z 0-9 . _ -) as keys", nil, id end
+    if not M.address(address) then return nil, "HOST:PORT", id, address end
+  end
+  return list
+end
+
+local function flag(value)
+  if type(value) ~= "boolean" then return nil, "true or false" end
+  return value
+end
+
+local NO_DISK <const> = "this version keeps everything in memory; run it with --memory"
+local NO_CLUSTER <const> = "this version runs a single node, without elections"
+
+M.rows = {
+  { name = "id", argument = "ID", parse = node_id, default = "n1", help = "Node id: 1 to 63 of a-z A-Z 0-9 . _ -" },
+  { name = "listen", argument = "HOST:PORT", parse = M.address, default = "127.0.0.1:7000",
+    help = "Address for clients; port 0 picks a free one" },
+  { name = "peers", argument = "ID=HOST:PORT,...", parse = peers,
+    help = "The members, this node included; in this version the node itself only" },
+  { name = "memory", parse = flag, default = false, help = "Keep everything in memory: nothing is written to disk" },
+  { name = "config", argument = "FILE", parse = text, flag_only = true,
+    help = "A Lua file that returns a table of these options, with _ for -; flags win over it" },
+  { name = "script", argument = "FILE", parse = text, flag_only = true,
+    help = "Run a Lua file in the embedded VM; what follows it belongs to it. The first argument that is not an option "
+      .. "does the same" },
+  { name = "read-policy", argument = "POLICY", parse = one_of("readindex", "stale"), default = "readindex",
+    help = "readindex (linearizable) or stale; ?read= overrides it per request" },
+  { name = "write-mode", argument = "MODE", parse = write_mode, default = "sync", help = "sync" },
+  { name = "max-body-bytes", argument = "N", parse = integer(1, 67108864), default = 8 * MIB,
+    help = "Largest request body" },
+  { name = "max-key-bytes", argument = "N", parse = integer(1, 65535), default = 4096, help = "Longest key" },
+  { name = "max-value-bytes", argument = "N", parse = integer(1, 16777215), default = MIB, help = "Largest value" },
+  { name = "max-connections", argument = "N", parse = integer(1, 1000000), default = 10000,
+    help = "Open client connections" },
+  { name = "request-timeout-ms", argument = "MS", parse = integer(1, 3600000), default = 5000,
+    help = "For a request to arrive, and for its answer" },
+  { name = "seed", argument = "N", parse = integer(0, math.maxinteger),
+    help = "Seed of every random choice of this process (default: from the system)" },
+  { name = "log-level", argument = "LEVEL", parse = one_of("debug", "info", "warn", "error"), default = "info",
+    help = "debug, info, warn or error" },
+  { name = "log-format", argument = "FORMAT", parse = one_of("logfmt", "json"), default = "logfmt",
+    help = "logfmt or json; the log goes to stderr" },
+  { name = "script-memory-bytes", argument = "N", parse = integer(0, math.maxinteger), default = 0,
+    help = "Memory that Lua may use; 0 = no limit" },
+  { name = "version", parse = flag, flag_only = true, help = "Print the version and exit" },
+  { name = "help", parse = flag, flag_only = true, help = "Print this text and exit" },
+
+  { name = "data", argument = "DIR", later = NO_DISK },
+  { name = "segment-bytes", argument = "N", later = NO_DISK },
+  { name = "snapshot-threshold", argument = "N", later = NO_DISK },
+  { name = "inspect", argument = "DATA", later = "this version writes no data directory that could be inspected",
+    flag_only = true },
+  { name = "heartbeat-ms", argument = "MS", later = NO_CLUSTER },
+  { name = "election-ms", argument = "MIN-MAX", later = NO_CLUSTER },
+  { name = "fixed-leader", argument = "ID", later = NO_CLUSTER },
+  { name = "async-result-ttl", argument = "SECONDS", later = "this version has no asynchronous writes" },
+  { name = "console", argument = "[TARGET]", later = "this version has no admin console", flag_only = true,
+    optional_argument = true },
+  { name = "admin-socket", argument = "PATH", later = "this version has no admin console" },
+  { name = "enable-faults", later = "this version has no fault injection" },
+}
+
+M.by_key = {}
+for _, row in ipairs(M.rows) do
+  row.key = row.name:gsub("-", "_")
+  M.by_key[row.key] = row
+end
+
+return M

@@ -1,0 +1,145 @@
+--- Child processes with a deadline, their output collected, never left behind.
+--
+--     local process = require "kvserver.process"
+--     local result = process.run { args = { "/bin/echo", "hello" }, timeout_ms = 5000 }
+--     assert(result.code == 0 and result.stdout == "hello\n")
+--
+--     local node <close> = process.spawn { args = { process.self(), "--listen", "127.0.0.1:0" } }
+--     local port = node:wait_line("ready on http://[^:]+:(%d+)", 5000)
+--
+-- A child is killed when its handle is closed or collected and when this program ends. One that is a kvserver dies with
+-- this process in any case, even by SIGKILL.
+local loop = require "kvserver.loop"
+local task = require "kvserver.task"
+local uv = require "luv"
+
+local M = {}
+
+local TIMEOUT_MS_DEFAULT <const> = 30000
+
+local Process = {}
+Process.__index = Process
+
+--- Path of the running kvserver.
+-- @treturn string
+function M.self()
+  return uv.exepath()
+end
+
+local function environment(extra)
+  local merged = uv.os_environ()
+  for name, value in pairs(extra or {}) do merged[name] = value or nil end
+  merged.KVSERVER_PARENT_PID = tostring(uv.os_getpid())
+  local list = {}
+  for name, value in pairs(merged) do list[#list + 1] = name .. "=" .. value end
+  table.sort(list)
+  return list
+end
+
+-- Appends what the pipe brings to self[name], and tells who waits for a line.
+local function collect(self, pipe, name)
+  self[name] = ""
+  pipe:read_start(function(_, data)
+    if data then
+      self[name] = self[name] .. data
+    else
+      pipe:close()
+      self.open_pipes = self.open_pipes - 1
+    end
+    self:changed()
+  end)
+end
+
+-- Everybody who waits looks again.
+function Process:changed()
+  if self.exit_status and self.open_pipes == 0 then self.ended:set() end
+  for waker in pairs(self.waiters) do waker:wake() end
+end
+
+--- Starts a child.
+-- @tparam table spec `args` (the program and its arguments), `stdin` (text; else it is empty), `env` (name -> value,
+-- added to this process's own; false removes), `cwd`
+-- @return its handle; use it as a `<close>` variable
+function M.spawn(spec)
+  local stdin, stdout, stderr = uv.new_pipe(false), uv.new_pipe(false), uv.new_pipe(false)
+  local self = setmetatable({
+    open_pipes = 2, ended = task.event(), waiters = setmetatable({}, { __mode = "k" }),
+  }, Process)
+  local handle, pid = uv.spawn(spec.args[1], {
+    args = table.pack(table.unpack(spec.args, 2)),
+    stdio = { stdin, stdout, stderr },
+    env = environment(spec.env),
+    cwd = spec.cwd,
+  }, function(code, signal)
+    self.exit_status = { code = code, signal = signal }
+    self.handle:close()
+    self:changed()
+  end)
+  if not handle then
+    for _, pipe in ipairs { stdin, stdout, stderr } do pipe:close() end
+    error(("%s: %s"):format(spec.args[1], pid), 2)
+  end
+  self.handle, self.pid = handle, pid
+  collect(self, stdout, "stdout")
+  collect(self, stderr, "stderr")
+  if spec.stdin and spec.stdin ~= "" then stdin:write(spec.stdin) end
+  stdin:shutdown(function() stdin:close() end)
+  return self
+end
+
+--- Sends a signal; a child that has ended is left alone.
+-- @tparam[opt="sigkill"] string signal "sigterm", "sigint", ...
+function Process:kill(signal)
+  if not self.exit_status then self.handle:kill(signal or "sigkill") end
+end
+
+--- Waits for the end of the child and of its output.
+-- @tparam[opt] number timeout_ms
+-- @treturn ?table code, signal, stdout, stderr; or nil and "timeout"
+function Process:wait(timeout_ms)
+  if not self.ended:wait(timeout_ms or TIMEOUT_MS_DEFAULT) then return nil, "timeout" end
+  return {
+    code = self.exit_status.code, signal = self.exit_status.signal, stdout = self.stdout, stderr = self.stderr,
+  }
+end
+
+--- Waits for a match on stdout.
+-- @tparam string pattern a Lua pattern
+-- @tparam[opt] number timeout_ms
+-- @return what string.match returns; raises an error with both outputs when the time is over or the child has ended
+function Process:wait_line(pattern, timeout_ms)
+  local deadline_ms <const> = task.now_ms() + (timeout_ms or TIMEOUT_MS_DEFAULT)
+  while true do
+    local found = table.pack(self.stdout:match(pattern))
+    if found[1] then return table.unpack(found, 1, found.n) end
+    local left_ms = deadline_ms - task.now_ms()
+    if left_ms <= 0 or self.ended:is_set() then
+      local what = self.ended:is_set() and "ended without" or "did not print in time"
+      error(("process %d %s %q\nstdout: %s\nstderr: %s"):format(self.pid, what, pattern, self.stdout, self.stderr), 2)
+    end
+    local waker <close> = loop.waker(left_ms)
+    self.waiters[waker] = true
+    waker:await()
+    self.waiters[waker] = nil
+  end
+end
+
+function Process:__close()
+  self:kill()
+end
+
+Process.__gc = Process.__close
+
+--- Runs a program to its end.
+-- @tparam table spec as in spawn, and `timeout_ms`
+-- @treturn table code, signal, stdout, stderr; an error when the time is over (the child is then killed)
+function M.run(spec)
+  local child <close> = M.spawn(spec)
+  local result, why = child:wait(spec.timeout_ms)
+  if not result then
+    error(("%s: %s\nstdout: %s\nstderr: %s"):format(table.concat(spec.args, " "), why, child.stdout, child.stderr), 2)
+  end
+  return result
+end
+
+return M

@@ -1,0 +1,48 @@
+--- `kvserver [OPTIONS]`: a node that serves until a signal stops it.
+local log = require "kvserver.log"
+local server = require "kvserver.server"
+local task = require "kvserver.task"
+local uv = require "luv"
+
+local M = {}
+
+local GRACE_MS <const> = 2000 -- for answers to requests in flight
+local EXIT_INTERRUPTED <const> = 130
+
+-- An event that SIGINT or SIGTERM sets; a second signal ends the process on the spot.
+local function stop_signal()
+  local stopped = task.event()
+  for _, name in ipairs { "sigint", "sigterm" } do
+    local handle = uv.new_signal()
+    handle:start(name, function()
+      if stopped:is_set() then os.exit(EXIT_INTERRUPTED) end
+      stopped:set(name)
+    end)
+  end
+  return stopped
+end
+
+local function url(config, port)
+  return ("http://%s:%d"):format(config.listen:match("^(.+):%d+$"), port)
+end
+
+--- Serves, until a signal says stop.
+-- @tparam table config complete, of kvserver.config
+function M.run(config)
+  local stopped = stop_signal()
+  local node <close>, why = server.start(config)
+  if not node then
+    io.stderr:write("kvserver: ", why, "\n")
+    os.exit(1, true)
+  end
+  if not config.memory then
+    log.write("warn", "server", "nothing_is_written_to_disk",
+      { hint = "this version keeps everything in memory; --memory says that this is meant" })
+  end
+  print(("kvserver %s ready on %s"):format(config.id, url(config, node:port())))
+  io.stdout:flush()
+  stopped:wait()
+  node:stop(GRACE_MS)
+end
+
+return M

@@ -1,0 +1,188 @@
+--- Measures kvserver beside nginx, and its memory and snapshots, against the goals: `make bench`, or
+-- `kvserver --script scenarios/bench/http.lua [throughput] [memory] [snapshot]`. Needs nginx and wrk, and a quiet
+-- machine. Exits with 1 when a goal is missed.
+
+package.path = arg[0]:match("^(.*)/") .. "/?.lua;" .. package.path
+
+local goals = require "goals"
+local httpclient = require "kvserver.httpclient"
+local loop = require "kvserver.loop"
+local peers = require "peers"
+local server = require "kvserver.server"
+local uv = require "luv"
+
+local VALUE_BYTES <const> = 256
+local ROUNDS <const> = 3
+local ROUND_SECONDS <const> = 5
+local HOT_KEYS <const> = 100000
+local ALL_KEYS <const> = 1000000
+local BATCH_KEYS <const> = 1000
+local MB <const> = 1000000
+
+-- ---- tools ----
+
+local function key_of(number)
+  return ("key-%012d"):format(number)
+end
+
+-- Puts keys 1 to `count` in, by HTTP, a batch at a time; every value is different.
+local function load_keys(host, port, count)
+  local client <close> = httpclient.open { host = host, port = port }
+  for first = 1, count, BATCH_KEYS do
+    local entries = {}
+    for number = first, first + BATCH_KEYS - 1 do
+      local key = key_of(number)
+      entries[#entries + 1] = ('{"key":"%s","value":"%s"}'):format(key, key:rep(VALUE_BYTES // #key))
+    end
+    local body = ('{"entries":[%s]}'):format(table.concat(entries, ","))
+    local response, _, why = client:request { method = "POST", target = "/kv/mput", body = body, timeout_ms = 10000 }
+    if not response or response.status ~= 200 then error("mput: " .. (why or response.body)) end
+  end
+end
+
+local function start_wrk(peer, options)
+  return peers.spawn {
+    "wrk", "-t1", "-c" .. options.connections, "-d" .. options.seconds .. "s", "-s", arg[0]:match("^(.*)/") .. "/load.lua",
+    peer.url, "--", options.method, tostring(options.keys), tostring(VALUE_BYTES),
+  }
+end
+
+-- The figures of a wrk that was started: rate, p50_us, p99_us, max_us. Failed requests are an error.
+local function finish_wrk(wrk, seconds)
+  local figures = {}
+  local result = wrk:wait_line("result (.-)\n", (seconds + 10) * 1000)
+  for name, value in result:gmatch("(%S+)=(%d+)") do
+    figures[name] = math.tointeger(value)
+  end
+  if figures.failed > 0 then error(("%d requests failed"):format(figures.failed)) end
+  figures.rate = figures.requests / (figures.duration_us / 1e6)
+  return figures
+end
+
+local function run_wrk(peer, options)
+  local wrk <close> = start_wrk(peer, options)
+  return finish_wrk(wrk, options.seconds)
+end
+
+local function median_of(rounds, name)
+  local numbers = {}
+  for i, figures in ipairs(rounds) do numbers[i] = figures[name] end
+  return goals.median(numbers)
+end
+
+-- ---- throughput ----
+
+local function show_rounds(name, rounds)
+  local rates = {}
+  for i, figures in ipairs(rounds) do rates[i] = ("%.0f"):format(figures.rate) end
+  goals.note(name, ("%.0f/s"):format(median_of(rounds, "rate")))
+  goals.note("  p50, p99, worst of its rounds, medians", ("%d, %d, %d us"):format(median_of(rounds, "p50_us"),
+    median_of(rounds, "p99_us"), median_of(rounds, "max_us")))
+  goals.note("  rounds", table.concat(rates, " "))
+end
+
+local function compare(method, nginx, node)
+  local options = { method = method, connections = 64, seconds = ROUND_SECONDS, keys = HOT_KEYS }
+  local theirs, ours = {}, {}
+  for round = 1, ROUNDS do
+    theirs[round] = run_wrk(nginx, options)
+    ours[round] = run_wrk(node, options)
+  end
+  show_rounds(method .. ", nginx", theirs)
+  show_rounds(method .. ", kvserver", ours)
+  goals.at_least(method .. ", kvserver to nginx", median_of(ours, "rate") / median_of(theirs, "rate"), 0.7, "%.2fx")
+end
+
+local function throughput()
+  print(("throughput: 64 connections, %d-byte values, %d keys"):format(VALUE_BYTES, HOT_KEYS))
+  local nginx <close> = peers.nginx(VALUE_BYTES)
+  local node <close> = peers.node()
+  load_keys(node.host, node.port, HOT_KEYS)
+  compare("GET", nginx, node)
+  compare("PUT", nginx, node)
+end
+
+-- ---- memory ----
+
+local function memory()
+  print(("memory: %d keys of 16 + %d bytes, put in over HTTP"):format(ALL_KEYS, VALUE_BYTES))
+  local node <close> = peers.node()
+  goals.note("resident when empty", ("%.1f MB"):format(peers.rss_bytes(node.process.pid) / MB))
+  load_keys(node.host, node.port, ALL_KEYS)
+  local bytes = peers.rss_bytes(node.process.pid)
+  goals.note("resident with all keys", ("%.1f MB"):format(bytes / MB))
+  goals.at_most("resident bytes per key", bytes / ALL_KEYS, 330, "%.0f")
+end
+
+-- ---- snapshots ----
+
+-- Times a blocking call: its results behind the seconds that it took.
+local function timed(call, ...)
+  local start = uv.hrtime()
+  local first, second = call(...)
+  return (uv.hrtime() - start) / 1e9, assert(first, second)
+end
+
+-- One round of requests; `during` (may be nil) runs while they do.
+local function probe(node, during)
+  local options = { method = "PUT", connections = 4, seconds = ROUND_SECONDS, keys = ALL_KEYS }
+  local wrk <close> = start_wrk({ url = ("http://127.0.0.1:%d"):format(node:port()) }, options)
+  loop.sleep(1000)
+  if during then during() end
+  return finish_wrk(wrk, ROUND_SECONDS)
+end
+
+local function worst_request(node, path)
+  local calm, busy, seconds = {}, {}, {}
+  for round = 1, ROUNDS do
+    calm[round] = probe(node)
+    busy[round] = probe(node, function() seconds[round] = timed(node.snapshot, node, path) end)
+  end
+  goals.note("worst PUT, calm, by round", ("%.1f %.1f %.1f ms"):format(calm[1].max_us / 1000, calm[2].max_us / 1000,
+    calm[3].max_us / 1000))
+  goals.note("worst PUT, snapshot running, by round", ("%.1f %.1f %.1f ms"):format(busy[1].max_us / 1000,
+    busy[2].max_us / 1000, busy[3].max_us / 1000))
+  goals.note("such a snapshot, under load, takes", ("%.2f s"):format(goals.median(seconds)))
+  goals.at_most("worst PUT: snapshot running over calm, medians",
+    (median_of(busy, "max_us") - median_of(calm, "max_us")) / 1000, 10, "%.1f ms")
+end
+
+local function write_and_read(node, path)
+  local write_seconds, read_seconds, bytes = {}, {}, nil
+  for round = 1, ROUNDS do
+    write_seconds[round], bytes = timed(node.snapshot, node, path)
+    read_seconds[round] = timed(node.restore, node, path)
+  end
+  goals.note("snapshot, size", ("%.1f MB"):format(bytes / MB))
+  goals.at_least("snapshot, MB/s", bytes / MB / goals.median(write_seconds), 200, "%.0f")
+  goals.at_least("restore, MB/s", bytes / MB / goals.median(read_seconds), 200, "%.0f")
+end
+
+local function snapshot()
+  print(("snapshots: %d keys of 16 + %d bytes, in a node inside this process"):format(ALL_KEYS, VALUE_BYTES))
+  local directory = assert(uv.fs_mkdtemp("/tmp/kvserver-bench-XXXXXX"))
+  local _ <close> = setmetatable({}, { __close = function() os.execute(("rm -rf '%s'"):format(directory)) end })
+  local node <close> = server.start { listen = "127.0.0.1:0" }
+  load_keys("127.0.0.1", node:port(), ALL_KEYS)
+  worst_request(node, directory .. "/state.snap")
+  local before = peers.rss_bytes(uv.os_getpid())
+  write_and_read(node, directory .. "/state.snap")
+  local _, highest = peers.rss_bytes(uv.os_getpid())
+  goals.note("resident before, and at its highest", ("%.0f, %.0f MB"):format(before / MB, highest / MB))
+end
+
+-- ---- the run ----
+
+local parts <const> = { throughput = throughput, memory = memory, snapshot = snapshot }
+
+local chosen = #arg > 0 and arg or { "throughput", "memory", "snapshot" }
+for _, name in ipairs(chosen) do
+  local part = parts[name]
+  if not part then
+    io.stderr:write(("bench: expected throughput, memory or snapshot, got %s\n"):format(name))
+    os.exit(2)
+  end
+  part()
+  print()
+end
+os.exit(goals.all_met())

@@ -1,0 +1,82 @@
+--- The two that are compared: nginx with one worker that answers constants, and our node, each a child process on an
+-- address of its own. Give each to a `<close>` variable.
+--
+--   local node <close> = peers.node()
+--   print(node.url, node:rss_bytes())
+
+local httpclient = require "kvserver.httpclient"
+local loop = require "kvserver.loop"
+local process = require "kvserver.process"
+local uv = require "luv"
+
+local M = {}
+
+local Peer = {}
+Peer.__index = Peer
+
+-- nginx must end its worker itself, so it is asked to stop, not killed.
+function Peer:__close()
+  self.process:kill("sigterm")
+  self.process:wait(5000)
+  self.process:kill()
+  if self.directory then os.execute(("rm -rf '%s'"):format(self.directory)) end
+end
+
+--- A program that ends when this process does, even by SIGKILL.
+-- @param args array: the program and its arguments
+-- @return handle of kvserver.process
+function M.spawn(args)
+  return process.spawn { args = table.move(args, 1, #args, 4, { "setpriv", "--pdeathsig", "TERM" }) }
+end
+
+--- Resident memory of a process.
+-- @param pid number
+-- @return bytes now
+-- @return bytes at its highest
+function M.rss_bytes(pid)
+  local file <close> = assert(io.open(("/proc/%d/status"):format(pid)))
+  local status = file:read("a")
+  return status:match("VmRSS:%s*(%d+) kB") * 1024, status:match("VmHWM:%s*(%d+) kB") * 1024
+end
+
+--- Starts our node, in memory.
+-- @return peer with host, port, url, process
+function M.node()
+  local self = setmetatable({}, Peer)
+  self.process = M.spawn { process.self(), "--memory", "--listen", "127.0.0.1:0", "--log-level", "warn" }
+  self.url, self.host, self.port = self.process:wait_line("ready on (http://([%d.]+):(%d+))\n", 5000)
+  self.port = math.tointeger(self.port)
+  return self
+end
+
+local function write_nginx_config(directory, values)
+  local template <close> = assert(io.open(arg[0]:match("^(.*)/") .. "/nginx.conf"))
+  local config <close> = assert(io.open(directory .. "/nginx.conf", "w"))
+  config:write((template:read("a"):gsub("%u%u%u+", values)))
+end
+
+local function wait_for_answer(peer)
+  local client <close> = httpclient.open { host = peer.host, port = peer.port }
+  for _ = 1, 100 do
+    local response = client:request { target = "/", timeout_ms = 1000 }
+    if response then return end
+    loop.sleep(50)
+  end
+  error("nginx does not answer")
+end
+
+--- Starts nginx. It cannot bind to a port that is free, so it gets an address that is: one made of our process id.
+-- @param value_bytes size of the value in its answer to a GET
+-- @return peer with host, port, url, process
+function M.nginx(value_bytes)
+  local self = setmetatable({ directory = assert(uv.fs_mkdtemp("/tmp/kvserver-bench-XXXXXX")), port = 8080 }, Peer)
+  local pid = uv.os_getpid()
+  self.host = ("127.%d.%d.%d"):format(1 + pid // 65536 % 250, pid // 256 % 256, 1 + pid % 250)
+  self.url = ("http://%s:%d"):format(self.host, self.port)
+  write_nginx_config(self.directory, { ADDRESS = self.host, PORT = self.port, VALUE = ("v"):rep(value_bytes) })
+  self.process = M.spawn { "nginx", "-p", self.directory, "-c", "nginx.conf" }
+  wait_for_answer(self)
+  return self
+end
+
+return M

@@ -1,0 +1,68 @@
+-- README.md as a promise: its tour is run with curl against a fresh node, its options are those of --help.
+
+local options = require "kvserver.options"
+local process = require "kvserver.process"
+
+local function read_readme()
+  local file <close> = assert(io.open("README.md"))
+  return file:read("a")
+end
+
+-- The commands of all ```console blocks, in order: { line, command, answer }.
+local function tour(text)
+  local steps, inside, number = {}, false, 0
+  for line in text:gmatch("([^\n]*)\n") do
+    number = number + 1
+    if line:find("^```") then
+      inside = line == "```console"
+    elseif inside and line:find("^%$ ") then
+      steps[#steps + 1] = { line = number, command = line:sub(3), answer = {} }
+    elseif inside then
+      table.insert(steps[#steps].answer, line)
+    end
+  end
+  return steps
+end
+
+-- What differs from run to run is compared by its name only.
+local function without_time(text)
+  return (text:gsub('"uptime_ms":%d+', '"uptime_ms":0'))
+end
+
+local function run(command)
+  local result = process.run { args = { "bash", "-c", "set -o pipefail; " .. command }, timeout_ms = 10000 }
+  return (result.stdout:gsub("\r", ""):gsub("\n+$", ""))
+end
+
+describe("README.md", function()
+  it("prints the answers of its tour as a fresh node gives them", function()
+    local node <close> = process.spawn { args = { process.self(), "--memory", "--listen", "127.0.0.1:0" } }
+    local url = node:wait_line("ready on (%S+)\n", 5000)
+    local steps = tour(read_readme())
+    assert.is_true(#steps > 20)
+    for _, step in ipairs(steps) do
+      assert.matches("curl .*http://127%.0%.0%.1:7000", step.command)
+      local command = step.command:gsub("http://127%.0%.0%.1:7000", url):gsub("curl ", "curl --silent ", 1)
+      local answer = run(command):gsub(url:match("//(.*)$"), "127.0.0.1:7000")
+      assert.equal(("README.md:%d: %s\n%s"):format(step.line, step.command, without_time(table.concat(step.answer, "\n"))),
+        ("README.md:%d: %s\n%s"):format(step.line, step.command, without_time(answer)))
+    end
+  end)
+
+  it("has an example of a script that runs", function()
+    local example = read_readme():match("\n```lua\n(.-)```")
+    local result = process.run { args = { process.self(), "-" }, stdin = example, timeout_ms = 10000 }
+    assert.equal("", result.stderr)
+    assert.equal('200\n{"ok":true,"value":"1"}\n', result.stdout)
+    assert.equal(0, result.code)
+  end)
+
+  it("lists exactly the options that there are", function()
+    local listed, offered = {}, {}
+    for option in read_readme():gmatch("\n| `%-%-([%a-]+)") do listed[option] = true end
+    for _, row in ipairs(options.rows) do
+      if not row.later then offered[row.name] = true end
+    end
+    assert.same(offered, listed)
+  end)
+end)

@@ -1,0 +1,57 @@
+/* kvserver.log: the log of the process (base/log.h), for policy that runs in Lua.
+ *
+ *   configure(level, format)                       "debug info warn error"; "logfmt json"
+ *   write(level, module, event, {key = value...})  values: strings, or integers from 0; at most FIELDS_MAX */
+#include "script/bindings.h"
+
+#include "base/log.h"
+
+#include <lauxlib.h>
+
+enum { FIELDS_MAX = 8 };
+
+static const char *const level_names[] = {"debug", "info", "warn", "error", NULL}; /* as enum log_level */
+static const char *const format_names[] = {"logfmt", "json", NULL};                /* as enum log_format */
+
+static int configure(lua_State *L) {
+  enum log_level level = (enum log_level)luaL_checkoption(L, 1, NULL, level_names);
+  enum log_format format = (enum log_format)luaL_checkoption(L, 2, NULL, format_names);
+  log_configure(level, format);
+  return 0;
+}
+
+/* The field at the top of the stack (key, value), which stays there. */
+static struct log_field check_field(lua_State *L) {
+  if (lua_type(L, -2) != LUA_TSTRING) luaL_error(L, "log fields: keys must be strings");
+  const char *key = lua_tostring(L, -2);
+  if (lua_type(L, -1) == LUA_TSTRING) return LOG_STR(key, lua_tostring(L, -1));
+  if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 0) {
+    luaL_error(L, "log field %s: expected a string or an integer from 0, got %s", key, luaL_tolstring(L, -1, NULL));
+  }
+  return LOG_U64(key, lua_tointeger(L, -1));
+}
+
+static int write_line(lua_State *L) {
+  enum log_level level = (enum log_level)luaL_checkoption(L, 1, NULL, level_names);
+  const char *module = luaL_checkstring(L, 2);
+  const char *event = luaL_checkstring(L, 3);
+  struct log_field fields[FIELDS_MAX];
+  size_t count = 0;
+  if (!lua_isnoneornil(L, 4)) {
+    luaL_checktype(L, 4, LUA_TTABLE);
+    lua_pushnil(L);
+    while (lua_next(L, 4) != 0) { /* the table keeps the strings alive */
+      if (count == FIELDS_MAX) return luaL_error(L, "log fields: at most %d", FIELDS_MAX);
+      fields[count++] = check_field(L);
+      lua_pop(L, 1);
+    }
+  }
+  log_write(level, module, event, fields, count);
+  return 0;
+}
+
+int luaopen_kvserver_log(lua_State *L) {
+  static const luaL_Reg functions[] = {{"configure", configure}, {"write", write_line}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
+}

@@ -1,0 +1,364 @@
+#include "script/scheduler.h"
+
+#include "base/check.h"
+#include "script/hook.h"
+#include "script/pending_state.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum task_phase { TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_CANCELLING, TASK_DONE, TASK_FAILED, TASK_CANCELLED };
+
+static const char *const phase_names[] = {"ready", "running", "waiting", "cancelling", "done", "failed", "cancelled"};
+
+enum { SLOT_COROUTINE = 1, SLOT_TRACEBACK = 2, SLOTS_COUNT = 2 }; /* user values of a handle */
+
+struct task {
+  struct list link; /* in vm->ready or vm->unclaimed */
+  struct list all;  /* in vm->tasks until ended */
+  struct script_vm *vm;
+  lua_State *co; /* kept alive by the handle */
+  enum task_phase phase;
+  bool ended;
+  bool claimed;                   /* somebody asked for its outcome */
+  bool cancel_requested;          /* while it could not be closed: it turns the loop below us */
+  int args_count;                 /* on co's stack for the first resume */
+  int results_count;              /* on co's stack when done */
+  uint64_t ready_pass;            /* vm->pass when it became ready */
+  struct script_pending *waiting; /* what it yielded for */
+  struct list joiners;            /* struct joiner */
+};
+
+struct joiner {
+  struct list link;
+  struct script_pending *pending;
+};
+
+static const char *const metatable_name = "kvserver.task";
+
+lua_State *task_state(const struct task *task) {
+  return task->co;
+}
+
+bool task_ended(const struct task *task) {
+  return task->ended;
+}
+
+bool task_can_yield(const struct script_vm *vm, lua_State *L) {
+  return vm->current != NULL && vm->current->co == L && lua_isyieldable(L);
+}
+
+static void make_ready(struct task *task) {
+  task->phase = TASK_READY;
+  task->ready_pass = task->vm->pass;
+  list_push_back(&task->vm->ready, &task->link);
+}
+
+static void stop_waiting(struct task *task) {
+  if (task->waiting == NULL) return;
+  task->waiting->waiter = NULL;
+  task->waiting = NULL;
+}
+
+void task_wake(struct task *task) {
+  stop_waiting(task);
+  /* Still running when the operation ended between task_wait and the yield itself: step looks at `waiting`. */
+  if (task->phase == TASK_WAITING) make_ready(task);
+}
+
+int task_wait(lua_State *L, struct script_pending *pending, lua_KFunction on_resumed) {
+  struct task *task = pending->vm->current;
+  task->waiting = pending;
+  pending->waiter = task;
+  return lua_yieldk(L, 0, (lua_KContext)pending, on_resumed);
+}
+
+/* Ending */
+
+static void push_handle(lua_State *L, struct task *task) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, task);
+}
+
+static void complete_joiners(struct task *task);
+
+static void end(struct task *task, enum task_phase phase) {
+  struct script_vm *vm = task->vm;
+  task->phase = phase;
+  task->ended = true;
+  list_remove(&task->link);
+  list_remove(&task->all);
+  complete_joiners(task);
+  lua_pushnil(vm->L);
+  lua_rawsetp(vm->L, LUA_REGISTRYINDEX, task); /* an existing slot: no allocation */
+  if (phase != TASK_FAILED || task->claimed) return;
+  /* A handle that nobody kept is found by a full collection and reports the failure at once; one that was kept may
+   * still be joined, and reports at the end if it was not. */
+  list_push_back(&vm->unclaimed, &task->link);
+  lua_gc(vm->L, LUA_GCCOLLECT);
+}
+
+/* (task, error value): keeps the traceback in the handle, while the coroutine's stack still shows where it happened. */
+static int record_traceback(lua_State *L) {
+  struct task *task = lua_touserdata(L, 1);
+  push_handle(L, task);
+  luaL_traceback(L, task->co, script_error_text(L, 2), 0);
+  lua_setiuservalue(L, 3, SLOT_TRACEBACK);
+  return 0;
+}
+
+/* The error value is on the coroutine's stack; there it stays while the pending close handlers run. */
+static void end_failed(struct task *task) {
+  lua_State *L = task->vm->L;
+  lua_pushcfunction(L, record_traceback);
+  lua_pushlightuserdata(L, task);
+  lua_pushvalue(task->co, -1);
+  lua_xmove(task->co, L, 1);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
+  lua_resetthread(task->co);
+  end(task, TASK_FAILED);
+}
+
+/* The message of the kill stands on the main state; it takes the place of whatever error arrived. */
+static void end_killed(struct task *task) {
+  lua_State *L = task->vm->L;
+  push_handle(L, task);
+  lua_pushvalue(L, -2);
+  lua_setiuservalue(L, -2, SLOT_TRACEBACK);
+  lua_pop(L, 1);
+  lua_resetthread(task->co);
+  lua_settop(task->co, 0);
+  lua_xmove(L, task->co, 1);
+  end(task, TASK_FAILED);
+}
+
+static void cancel(struct task *task) {
+  stop_waiting(task);
+  list_remove(&task->link);
+  task->phase = TASK_CANCELLING;
+  if (lua_resetthread(task->co) == LUA_OK) {
+    end(task, TASK_CANCELLED);
+  } else {
+    end_failed(task);
+  }
+}
+
+/* Running */
+
+static void after_yield(struct task *task, int values_count) {
+  lua_pop(task->co, values_count);
+  if (task->cancel_requested) {
+    cancel(task);
+  } else if (task->waiting != NULL) {
+    task->phase = TASK_WAITING;
+  } else {
+    make_ready(task); /* preempted, task.yield, or a bare coroutine.yield: others first */
+  }
+}
+
+static void step(struct script_vm *vm, struct task *task) {
+  struct task *previous = vm->current;
+  vm->current = task;
+  task->phase = TASK_RUNNING;
+  int results_count = 0;
+  int args_count = task->args_count;
+  task->args_count = 0;
+  int status = script_resume(vm, task->co, args_count, &results_count);
+  vm->current = previous;
+  if (hook_end_kill(vm)) {
+    stop_waiting(task);
+    end_killed(task);
+  } else if (status == LUA_YIELD) {
+    after_yield(task, results_count);
+  } else if (status == LUA_OK) {
+    task->results_count = results_count;
+    end(task, TASK_DONE);
+  } else {
+    end_failed(task);
+  }
+}
+
+static void run_ready(struct script_vm *vm) {
+  uint64_t pass = ++vm->pass;
+  while (!vm->exiting && !list_empty(&vm->ready)) {
+    struct task *task = (struct task *)vm->ready.next;
+    if (task->ready_pass >= pass) break; /* became ready in this pass: the loop turns first */
+    list_remove(&task->link);
+    step(vm, task);
+  }
+}
+
+/* One round: tasks, then a turn. False when the loop has nothing to wait for and no task is ready. */
+static bool run_round(struct script_vm *vm, lua_State *L, bool block) {
+  lua_State *outer = vm->running;
+  struct task *current = vm->current;
+  vm->running = L;
+  run_ready(vm);
+  bool alive = true;
+  if (!vm->exiting) {
+    bool idle = list_empty(&vm->ready);
+    alive = script_turn(vm, block && idle ? IO_TURN_BLOCK : IO_TURN_NOWAIT);
+  }
+  vm->running = outer;
+  vm->current = current;
+  return alive || !list_empty(&vm->ready);
+}
+
+bool scheduler_run_until(struct script_vm *vm, lua_State *L, const bool *done) {
+  bool alive = true;
+  while (!*done && alive) {
+    alive = run_round(vm, L, true);
+    if (vm->exiting) script_exit(vm);
+  }
+  return *done;
+}
+
+void scheduler_run_once(struct script_vm *vm, lua_State *L) {
+  run_round(vm, L, false);
+  if (vm->exiting) script_exit(vm);
+}
+
+void scheduler_run_task(struct script_vm *vm, struct task *task) {
+  task->claimed = true;
+  while (!scheduler_run_until(vm, vm->L, &task->ended)) {
+    CHECK(task->phase == TASK_WAITING);
+    task_wake(task); /* without a result: it raises the error that says so */
+  }
+}
+
+void scheduler_close(struct script_vm *vm) {
+  struct list *item = vm->tasks.next;
+  while (item != &vm->tasks) {
+    struct task *task = (struct task *)((char *)item - offsetof(struct task, all));
+    item = item->next;
+    if (task->phase == TASK_READY || task->phase == TASK_WAITING) {
+      cancel(task);
+      item = vm->tasks.next; /* close handlers may have changed the list */
+    }
+  }
+  lua_gc(vm->L, LUA_GCCOLLECT);
+}
+
+bool task_push_failure(lua_State *L, int handle_index) {
+  struct task *task = lua_touserdata(L, handle_index);
+  if (task->phase != TASK_FAILED) return false;
+  if (lua_getiuservalue(L, handle_index, SLOT_TRACEBACK) == LUA_TSTRING) return true;
+  lua_pop(L, 1);
+  lua_pushliteral(L, "not enough memory");
+  return true;
+}
+
+/* Joining */
+
+static int push_outcome(lua_State *L, void *data) {
+  struct task *task = data;
+  if (task->phase == TASK_CANCELLED) return luaL_error(L, "the task was cancelled");
+  int count = task->phase == TASK_DONE ? task->results_count : 1;
+  luaL_checkstack(L, count, "too many results of a task");
+  if (!lua_checkstack(task->co, count)) return luaL_error(L, "too many results of a task");
+  int first = lua_gettop(task->co) - count + 1;
+  for (int i = 0; i < count; i++)
+    lua_pushvalue(task->co, first + i);
+  lua_xmove(task->co, L, count);
+  return task->phase == TASK_DONE ? count : lua_error(L);
+}
+
+static void complete_joiners(struct task *task) {
+  struct list *item;
+  while ((item = list_pop_front(&task->joiners)) != NULL) {
+    struct joiner *joiner = (struct joiner *)item;
+    script_pending_complete(joiner->pending, push_outcome, task, NULL);
+    free(joiner);
+  }
+}
+
+static struct task *check_task(lua_State *L) {
+  return luaL_checkudata(L, 1, metatable_name);
+}
+
+/* handle:join() -> what the function returned; raises its error. */
+static int handle_join(lua_State *L) {
+  struct task *task = check_task(L);
+  if (task == task->vm->current) return luaL_error(L, "a task cannot join itself");
+  lua_settop(L, 1); /* the handle stays there, and with it the results, until they are pushed */
+  task->claimed = true;
+  if (task->ended) {
+    list_remove(&task->link);
+    return push_outcome(L, task);
+  }
+  struct script_pending *pending = script_pending_push(L);
+  struct joiner *joiner = xcalloc(1, sizeof *joiner);
+  joiner->pending = pending;
+  list_push_back(&task->joiners, &joiner->link);
+  return script_await(L, pending);
+}
+
+/* handle:cancel(): closes the coroutine (its <close> variables run); a task that has ended stays as it is. */
+static int handle_cancel(lua_State *L) {
+  struct task *task = check_task(L);
+  if (task->ended || task->phase == TASK_CANCELLING) return 0;
+  if (task == task->vm->current) return luaL_error(L, "a task cannot cancel itself: return, or raise an error");
+  if (task->phase == TASK_RUNNING) {
+    task->cancel_requested = true;
+  } else {
+    cancel(task);
+  }
+  return 0;
+}
+
+static int handle_status(lua_State *L) {
+  lua_pushstring(L, phase_names[check_task(L)->phase]);
+  return 1;
+}
+
+static void report_unclaimed(lua_State *L, struct task *task) {
+  if (task->claimed || !task_push_failure(L, 1)) return;
+  fprintf(stderr, "kvserver: a task failed: %s\n", lua_tostring(L, -1));
+  task->vm->failed = true;
+  lua_pop(L, 1);
+}
+
+static int handle_collect(lua_State *L) {
+  struct task *task = check_task(L);
+  report_unclaimed(L, task);
+  list_remove(&task->link);
+  list_remove(&task->all);
+  complete_joiners(task);
+  return 0;
+}
+
+void task_push_metatable(lua_State *L) {
+  static const luaL_Reg methods[] = {
+      {"join", handle_join}, {"cancel", handle_cancel}, {"status", handle_status}, {NULL, NULL}};
+  if (!luaL_newmetatable(L, metatable_name)) return;
+  luaL_newlib(L, methods);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, handle_collect);
+  lua_setfield(L, -2, "__gc");
+}
+
+struct task *task_spawn(lua_State *L, int args_count) {
+  struct script_vm *vm = script_vm_of(L);
+  if (vm->closing) luaL_error(L, "cannot start a task: the program is ending");
+  struct task *task = lua_newuserdatauv(L, sizeof *task, SLOTS_COUNT);
+  memset(task, 0, sizeof *task);
+  list_init(&task->link);
+  list_init(&task->all);
+  list_init(&task->joiners);
+  task->vm = vm;
+  task_push_metatable(L);
+  lua_setmetatable(L, -2);
+  task->co = lua_newthread(L);
+  lua_setiuservalue(L, -2, SLOT_COROUTINE);
+  lua_insert(L, -(args_count + 2));
+  if (!lua_checkstack(task->co, args_count + 1)) luaL_error(L, "too many arguments of a task");
+  lua_xmove(L, task->co, args_count + 1);
+  task->args_count = args_count;
+  hook_install(task->co);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, task);
+  list_push_back(&vm->tasks, &task->all);
+  make_ready(task);
+  return task;
+}
