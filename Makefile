@@ -86,9 +86,13 @@ FUZZ_TARGETS := $(patsubst spec/fuzz/%.c,$(BUILD)/%,$(sort $(wildcard spec/fuzz/
 
 # ---- the program ----
 
-.PHONY: all native run test specs lint lint-now check fuzz fuzz-now bench install clean help
-.PHONY: deps deps-lint deps-fuzz deps-bench FORCE
+.PHONY: all native run test specs check fuzz fuzz-now bench install clean help FORCE
+.PHONY: lint lint-format lint-includes lint-words lint-lua lint-tidy deps deps-lint deps-fuzz deps-bench
 all: $(BUILD)/kvserver
+
+# How run, test and lint call make again: with a job per processor, unless -j says otherwise.
+JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+AGAIN = $(MAKE) --no-print-directory $(JOBS)
 
 # Commands are shown in short; V=1 shows them whole.
 V ?=
@@ -156,7 +160,7 @@ export TRY_TEXT := $(call TRY,@URL@)
 # The packages first, then a make of its own: what is installed decides which files there are.
 # On a terminal the node is a job of its own (set -m), so that Ctrl-C stops the node, and make sees a clean exit.
 run: deps
-	@$(MAKE) --no-print-directory all
+	@$(AGAIN) all
 	@if [ -t 0 ]; then set -m; fi; \
 	setpriv --pdeathsig TERM $(BUILD)/kvserver --memory $(ARGS) | { \
 	  trap '' INT TERM; \
@@ -174,7 +178,7 @@ $(BUILD)/spec/%.so: spec/native/%.c Makefile $(BUILD)/compile.stamp
 -include $(NATIVE_SPECS:.so=.d)
 
 test: deps
-	@$(MAKE) --no-print-directory all native
+	@$(AGAIN) all native
 	@$(MAKE) --no-print-directory specs
 
 # What would hang is ended by the timeout; a run that did not come to its summary gets one here.
@@ -200,16 +204,23 @@ TIDY := $(SOURCES:%.c=$(BUILD)/lint/%.tidy)
 C_FILES := $(sort $(wildcard src/*.[ch] src/*/*.[ch] src/*/*/*.[ch] spec/*/*.[ch]))
 LUA_DIRS := $(wildcard lua spec scenarios)
 
+# Goes on after a failure, so that one run shows all.
 lint: deps deps-lint
-	@$(MAKE) --no-print-directory lint-now
+	@$(AGAIN) --keep-going lint-format lint-includes lint-words lint-lua lint-tidy
 
-# One after the other, from the quickest to the slowest.
-lint-now: all
-	clang-format --dry-run -Werror $(C_FILES)
-	$(BUILD)/kvserver spec/lint/include_table.lua src
-	$(BUILD)/kvserver spec/lint/words.lua .
-	luacheck --quiet $(LUA_DIRS)
-	@$(MAKE) --no-print-directory $(TIDY)
+lint-format:
+	$(call show,clang-format)
+	$(Q)clang-format --dry-run -Werror $(C_FILES)
+lint-includes: all
+	$(call show,include table)
+	$(Q)$(BUILD)/kvserver spec/lint/include_table.lua src
+lint-words: all
+	$(call show,words)
+	$(Q)$(BUILD)/kvserver spec/lint/words.lua .
+lint-lua:
+	$(call show,luacheck)
+	$(Q)luacheck --quiet $(LUA_DIRS)
+lint-tidy: $(TIDY)
 
 # clang-tidy sees a file again when its object was made again.
 $(BUILD)/lint/%.tidy: %.c $(BUILD)/%.o .clang-tidy spec/lint/lua_error.h
@@ -221,7 +232,7 @@ $(BUILD)/lint/%.tidy: %.c $(BUILD)/%.o .clang-tidy spec/lint/lua_error.h
 # ---- fuzzing ----
 
 fuzz: deps deps-fuzz
-	@$(MAKE) --no-print-directory SAN=fuzz fuzz-now
+	@$(AGAIN) SAN=fuzz fuzz-now
 
 fuzz-now: $(FUZZ_TARGETS)
 	@for target in $^; do \
@@ -239,7 +250,7 @@ $(BUILD)/fuzz_%: $(BUILD)/spec/fuzz/fuzz_%.o $(filter-out $(BUILD)/src/main.o,$(
 # ---- the rest ----
 
 bench: deps deps-bench
-	@$(MAKE) --no-print-directory all
+	@$(AGAIN) all
 	@$(BUILD)/kvserver --script scenarios/bench/http.lua $(ARGS)
 
 deps:

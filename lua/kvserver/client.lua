@@ -7,11 +7,11 @@
 --     local result, why = c:cas("greeting", "hello", "bye")
 --     if not result then print("unknown:", why) end   --> only when the connection or the time failed
 --
--- Every verb returns the answer as a table: the fields of its JSON body, and `status` (HTTP), `index` (X-Raft-Index) and
--- `replay` (X-Replay: "same" or "older") where the answer has them. Values are bytes: what travels as base64 arrives
--- decoded. An error of the API is such a table, too (`ok = false`, `err_code`). No answer is nil, one of "connect"
--- (nothing was sent), "timeout", "closed" (a write may have happened or not), "overloaded" (too many requests in flight
--- on this client) or "bad_answer", and a text.
+-- Every verb returns the answer as a table: the fields of its JSON body, and `status` (HTTP), `index` (X-Raft-Index)
+-- and `replay` (X-Replay: "same" or "older") where the answer has them. Values are bytes: what travels as base64
+-- arrives decoded. An error of the API is such a table, too (`ok = false`, `err_code`). No answer is nil, a kind and a
+-- text; the kind is "connect" (nothing was sent), "timeout" or "closed" (a write may have happened or not),
+-- "overloaded" (too many requests in flight on this client) or "bad_answer".
 --
 -- Every verb takes as its last argument a table of options: `timeout_ms`, `read` and `min_index` (reads), `client_id`
 -- and `seq` (writes), `headers`.
@@ -116,11 +116,8 @@ local function put_bytes(object, name, value)
 end
 
 local function decode_answer(response)
-  local result, why = {}, nil
-  if response.body ~= "" then
-    result, why = json.decode(response.body)
-    if type(result) ~= "table" then return nil, "bad_answer", why or "not a JSON object" end
-  end
+  local result, why = json.decode(response.body)
+  if type(result) ~= "table" then return nil, "bad_answer", why or "not a JSON object" end
   result.status = response.status
   result.index = math.tointeger(tonumber(response.headers["x-raft-index"]))
   result.replay = response.headers["x-replay"]

@@ -7,8 +7,8 @@
 --     local node <close> = process.spawn { args = { process.self(), "--listen", "127.0.0.1:0" } }
 --     local port = node:wait_line("ready on http://[^:]+:(%d+)", 5000)
 --
--- A child is killed when its handle is closed or collected and when this program ends. One that is a kvserver dies with
--- this process in any case, even by SIGKILL.
+-- A child is killed when its handle is closed and when this program ends. One that is this kvserver itself dies with its
+-- parent in any case, even by SIGKILL.
 local loop = require "kvserver.loop"
 local task = require "kvserver.task"
 local uv = require "luv"
@@ -26,10 +26,11 @@ function M.self()
   return uv.exepath()
 end
 
-local function environment(extra)
+local function environment(program, extra)
   local merged = uv.os_environ()
   for name, value in pairs(extra or {}) do merged[name] = value or nil end
-  merged.KVSERVER_PARENT_PID = tostring(uv.os_getpid())
+  -- Not for other programs: a kvserver that they start has another parent.
+  if program == M.self() then merged.KVSERVER_PARENT_PID = tostring(uv.os_getpid()) end
   local list = {}
   for name, value in pairs(merged) do list[#list + 1] = name .. "=" .. value end
   table.sort(list)
@@ -68,7 +69,7 @@ function M.spawn(spec)
   local handle, pid = uv.spawn(spec.args[1], {
     args = table.pack(table.unpack(spec.args, 2)),
     stdio = { stdin, stdout, stderr },
-    env = environment(spec.env),
+    env = environment(spec.args[1], spec.env),
     cwd = spec.cwd,
   }, function(code, signal)
     self.exit_status = { code = code, signal = signal }

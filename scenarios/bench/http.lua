@@ -41,9 +41,10 @@ local function load_keys(host, port, count)
 end
 
 local function start_wrk(peer, options)
+  local script = arg[0]:match("^(.*)/") .. "/load.lua"
   return peers.spawn {
-    "wrk", "-t1", "-c" .. options.connections, "-d" .. options.seconds .. "s", "-s", arg[0]:match("^(.*)/") .. "/load.lua",
-    peer.url, "--", options.method, tostring(options.keys), tostring(VALUE_BYTES),
+    "wrk", "-t1", "-c" .. options.connections, "-d" .. options.seconds .. "s", "-s", script, peer.url,
+    "--", options.method, tostring(options.keys), tostring(VALUE_BYTES),
   }
 end
 
@@ -123,12 +124,13 @@ local function timed(call, ...)
   return (uv.hrtime() - start) / 1e9, assert(first, second)
 end
 
--- One round of requests; `during` (may be nil) runs while they do.
+-- One round of requests; `during` (may be nil) runs in their midst.
 local function probe(node, during)
   local options = { method = "PUT", connections = 4, seconds = ROUND_SECONDS, keys = ALL_KEYS }
   local wrk <close> = start_wrk({ url = ("http://127.0.0.1:%d"):format(node:port()) }, options)
-  loop.sleep(1000)
+  loop.sleep(500)
   if during then during() end
+  if wrk.exit_status then error("the snapshot outlasted the requests that should feel it") end
   return finish_wrk(wrk, ROUND_SECONDS)
 end
 

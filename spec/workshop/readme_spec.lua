@@ -44,8 +44,8 @@ describe("README.md", function()
       assert.matches("curl .*http://127%.0%.0%.1:7000", step.command)
       local command = step.command:gsub("http://127%.0%.0%.1:7000", url):gsub("curl ", "curl --silent ", 1)
       local answer = run(command):gsub(url:match("//(.*)$"), "127.0.0.1:7000")
-      assert.equal(("README.md:%d: %s\n%s"):format(step.line, step.command, without_time(table.concat(step.answer, "\n"))),
-        ("README.md:%d: %s\n%s"):format(step.line, step.command, without_time(answer)))
+      local place = ("README.md:%d: %s\n"):format(step.line, step.command)
+      assert.equal(place .. without_time(table.concat(step.answer, "\n")), place .. without_time(answer))
     end
   end)
 

@@ -366,7 +366,7 @@ const char *http_parser_fail_text(const struct http_parser *parser) {
 }
 
 bool http_parser_in_message(const struct http_parser *parser) {
-  return !parser->complete && !http_guard_between_messages(&parser->guard);
+  return parser->fail_status == 0 && !parser->complete && !http_guard_between_messages(&parser->guard);
 }
 
 void http_parser_expect_head(struct http_parser *parser) {

@@ -118,7 +118,7 @@ static const char *check_item_key(struct decoder *d, const char *name, struct by
 
 static const char *check_room(struct decoder *d) {
   if (d->body->items_count < BATCH_ITEMS_MAX) return NULL;
-  fault_set(d->fault, ERR_BAD_REQUEST, "%s: hold more than the %d that one request may have",
+  fault_set(d->fault, ERR_BAD_REQUEST, "%s: more than the %d that one request may hold",
             d->place == PLACE_KEYS ? "keys" : "entries", BATCH_ITEMS_MAX);
   return d->fault->why.text;
 }

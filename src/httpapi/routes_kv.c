@@ -263,9 +263,9 @@ void route_kv_cas(struct httpapi *api, const struct http_message *request, struc
   unsigned required = BODY_BIT(BODY_KEY) | BODY_BIT(BODY_VALUE) | BODY_BIT(BODY_EXPECTED);
   struct call *call = begin_json_write(api, request, exchange, fields, required);
   if (call == NULL) return;
-  call_write(
-      call, dkv_cas(api->dkv, &call->request, body->client_id, body->seq, body->key, body->expected, body->value, &why),
-      why);
+  enum status status =
+      dkv_cas(api->dkv, &call->request, body->client_id, body->seq, body->key, body->expected, body->value, &why);
+  call_write(call, status, why);
 }
 
 void route_kv_mput(struct httpapi *api, const struct http_message *request, struct http_exchange *exchange) {

@@ -87,7 +87,10 @@ static int map_get(lua_State *L) {
   struct kvmap *map = check_map(L);
   struct bytes key = check_bytes(L, 2, SIZE_MAX);
   struct bytes value;
-  if (!kvmap_get(map, key, &value)) return 0;
+  if (!kvmap_get(map, key, &value)) {
+    lua_pushnil(L);
+    return 1;
+  }
   lua_pushlstring(L, (const char *)value.data, value.len);
   return 1;
 }

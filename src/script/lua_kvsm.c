@@ -145,8 +145,11 @@ static int machine_get(lua_State *L) {
   struct kvsm *sm = check_machine(L);
   struct bytes key = check_bytes(L, 2);
   struct buffer *value = lua_buffer_push(L);
-  if (!kvsm_get(sm, key, value)) return 0;
-  lua_buffer_push_string(L, value);
+  if (kvsm_get(sm, key, value)) {
+    lua_buffer_push_string(L, value);
+  } else {
+    lua_pushnil(L);
+  }
   return 1;
 }
 
@@ -231,8 +234,11 @@ static int machine_scan(lua_State *L) {
 static int machine_last_seen(lua_State *L) {
   struct kvsm *sm = check_machine(L);
   uint64_t seq;
-  if (!kvsm_last_seen(sm, check_bytes(L, 2), &seq)) return 0;
-  lua_pushinteger(L, (lua_Integer)seq);
+  if (kvsm_last_seen(sm, check_bytes(L, 2), &seq)) {
+    lua_pushinteger(L, (lua_Integer)seq);
+  } else {
+    lua_pushnil(L);
+  }
   return 1;
 }
 

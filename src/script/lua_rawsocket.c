@@ -52,8 +52,9 @@ struct received {
 static int push_received(lua_State *L, void *data) {
   const struct received *received = data;
   lua_pushlstring(L, (const char *)received->bytes, received->len);
-  lua_pushstring(L, received->reason); /* nil for NULL */
-  lua_pushstring(L, received->text);
+  if (received->reason == NULL) return 1;
+  lua_pushstring(L, received->reason);
+  lua_pushstring(L, received->text); /* nil for NULL */
   return 3;
 }
 

@@ -193,10 +193,10 @@ static int compare_names(const void *left, const void *right) {
 /* The names of the object that ends are forgotten. */
 static int close_names(struct reader *reader) {
   size_t first = reader->first_name[reader->depth - 1];
-  struct name *names = reader->names + first;
   size_t count = reader->names_count - first;
   reader->names_count = first;
   if (count <= NAMES_COMPARED_MAX + 1) return 1;
+  struct name *names = reader->names + first;
   qsort(names, count, sizeof *names, compare_names);
   for (size_t i = 1; i < count; i++) {
     if (bytes_equal(names[i - 1].text, names[i].text)) return fail_duplicate(reader, &names[i]);

@@ -1,0 +1,120 @@
+-- The log, as a child process writes it to its stderr.
+
+local json = require "kvserver.json"
+local process = require "kvserver.process"
+
+local PREAMBLE <const> = 'local log = require "kvserver.log"\n'
+
+-- Runs `source` in a child. `shell` may say how, with $PROGRAM and $SCRIPT, and $DIR to work in.
+local function run(source, shell)
+  local dir <const> = os.tmpname()
+  os.remove(dir)
+  assert(os.execute("mkdir -m 700 " .. dir))
+  local file = assert(io.open(dir .. "/script.lua", "w"))
+  file:write(PREAMBLE .. source)
+  file:close()
+  local result = process.run {
+    args = { "/bin/bash", "-c", shell or "exec $PROGRAM $SCRIPT" },
+    env = { PROGRAM = process.self(), SCRIPT = dir .. "/script.lua", DIR = dir },
+    timeout_ms = 20000,
+  }
+  os.execute("rm -r " .. dir)
+  assert.equal(0, result.code, result.stderr)
+  return result
+end
+
+local function lines(text)
+  local list = {}
+  for line in text:gmatch("([^\n]*)\n") do list[#list + 1] = line end
+  return list
+end
+
+-- The line without its time.
+local function written(source)
+  return (run(source).stderr:gsub("^ts=%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ ", ""))
+end
+
+describe("log", function()
+  it("writes one logfmt line per event, with the time in UTC", function()
+    local before = os.time()
+    local line = run('log.write("info", "server", "ready", { port = 7000 })').stderr
+    local date, rest = line:match("^ts=(%S+)%.%d%d%dZ (.*)$")
+    assert.equal("level=info module=server event=ready port=7000\n", rest)
+    local at = os.time() -- of the same clock; compared as text, which sorts as time does
+    assert.is_true(date >= os.date("!%Y-%m-%dT%H:%M:%S", before) and date <= os.date("!%Y-%m-%dT%H:%M:%S", at))
+  end)
+
+  for value, expected in pairs {
+    ["127.0.0.1:7000"] = "127.0.0.1:7000",
+    [""] = '""',
+    ["two words"] = '"two words"',
+    ["a=b"] = '"a=b"',
+    ['say "hi"'] = [["say \"hi\""]],
+    ["back\\slash"] = [["back\\slash"]],
+    ["a\nb\tc\rd"] = [["a\nb\tc\rd"]],
+    ["\1\27\127"] = [["\u0001\u001b\u007f"]],
+    ["über"] = '"über"',
+    ["bad \xff\xfe bytes"] = '"bad \u{FFFD}\u{FFFD} bytes"',
+  } do
+    it(("writes the value %q so that it can be read back"):format(value), function()
+      assert.equal("level=warn module=m event=e v=" .. expected .. "\n",
+        written(('log.write("warn", "m", "e", { v = %q })'):format(value)))
+    end)
+  end
+
+  it("leaves out what is below its level, which is info at first", function()
+    local text = run([[
+      log.write("debug", "m", "one")
+      log.write("info", "m", "two")
+      log.configure("error", "logfmt")
+      log.write("warn", "m", "three")
+      log.write("error", "m", "four")
+      log.configure("debug", "logfmt")
+      log.write("debug", "m", "five")]]).stderr
+    local events = {}
+    for event in text:gmatch("event=(%w+)") do events[#events + 1] = event end
+    assert.same({ "two", "four", "five" }, events)
+  end)
+
+  it("writes JSON when told to", function()
+    local text = run([[
+      log.configure("info", "json")
+      log.write("info", "m", "e", { text = "a \"quoted\" \xff \1 text", number = math.maxinteger })]]).stderr
+    local value = assert(json.decode(text))
+    assert.matches("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ$", value.ts)
+    value.ts = nil
+    assert.same({ level = "info", module = "m", event = "e", text = 'a "quoted" \u{FFFD} \1 text',
+      number = math.maxinteger }, value)
+  end)
+
+  it("cuts long values at a character, and leaves out fields that do not fit into a line", function()
+    local source = [[
+      log.configure("info", "json")
+      log.write("info", "m", "e", { v = ("\u{20ac}"):rep(1000) })
+      log.write("info", "m", "e", { a = ("a"):rep(2000), b = ("b"):rep(2000), c = ("\1"):rep(2000), d = "d" })]]
+    local text = lines(run(source).stderr)
+    assert.equal(("\u{20ac}"):rep(341), json.decode(text[1]).v)
+    assert.is_true(#text[2] < 4096)
+    local value = assert(json.decode(text[2]))
+    assert.equal("d", value.d)
+    assert.is_nil(value.c) -- 6 characters for each byte
+    assert.equal(1024, #value.a)
+  end)
+
+  it("does not block on a full pipe, but drops lines and says later how many", function()
+    -- Descriptor 3 keeps the pipe open; nobody reads it until the child itself empties it.
+    local result = run([[
+      for i = 1, 3000 do log.write("info", "m", "e", { i = i, padding = ("x"):rep(100) }) end
+      os.execute("dd if=$DIR/pipe of=$DIR/first bs=1M iflag=nonblock status=none 2>/dev/null")
+      log.write("info", "m", "after")]],
+      "mkfifo $DIR/pipe; exec 3<>$DIR/pipe; $PROGRAM $SCRIPT 2>$DIR/pipe; code=$?;" ..
+      "dd if=$DIR/pipe of=$DIR/rest bs=1M iflag=nonblock status=none 2>/dev/null; cat $DIR/first $DIR/rest; exit $code")
+    local written_lines = lines(result.stdout)
+    for i = 1, #written_lines - 1 do
+      assert.equal(tostring(i), written_lines[i]:match(" i=(%d+)"), written_lines[i])
+    end
+    local through = #written_lines - 1
+    assert.is_true(through >= 100 and through < 3000, through .. " lines got through")
+    assert.matches("event=after dropped_lines=" .. 3000 - through .. "$", written_lines[#written_lines])
+  end)
+end)

@@ -1,0 +1,110 @@
+-- Scripts that do not let go: the node next to them goes on, and what cannot be preempted is stopped.
+
+local child = require "spec.support.child"
+local httpclient = require "kvserver.httpclient"
+local server = require "kvserver.server"
+local task = require "kvserver.task"
+
+describe("a task that computes without end", function()
+  it("does not hold up a node in the same process", function()
+    local node <close> = assert(server.start { listen = "127.0.0.1:0" })
+    local spinners = {}
+    for i = 1, 2 do spinners[i] = task.spawn(function() while true do end end) end
+    local _ <close> = setmetatable({}, { __close = function() for _, s in ipairs(spinners) do s:cancel() end end })
+    local client <close> = httpclient.open { port = node:port() }
+    local worst_ms = 0
+    for _ = 1, 5 do
+      local start_ms = task.now_ms()
+      local reply = assert(client:request { target = "/healthz" })
+      assert.are.equal(200, reply.status)
+      worst_ms = math.max(worst_ms, task.now_ms() - start_ms)
+    end
+    assert.is_true(worst_ms < 500, ("worst answer after %d ms"):format(worst_ms))
+  end)
+
+  it("is preempted inside pcall, metamethods and generators, too", function()
+    local bodies = {
+      function() pcall(function() while true do end end) end,
+      function()
+        local t = setmetatable({}, { __index = function() while true do end end })
+        return t.x
+      end,
+      function()
+        while true do
+          for _ in coroutine.wrap(function()
+            for i = 1, 20000 do local _ = i end
+            coroutine.yield(1)
+          end) do
+            break
+          end
+        end
+      end,
+    }
+    for _, body in ipairs(bodies) do
+      local spinner = task.spawn(body)
+      for _ = 1, 3 do task.sleep(1) end
+      assert.are.equal("ready", spinner:status())
+      spinner:cancel()
+    end
+  end)
+end)
+
+describe("an endless loop that cannot be preempted", function()
+  local endless = {
+    ["in a coroutine"] = "coroutine.wrap(function() while true do end end)()",
+    ["in a coroutine behind pcall"] =
+      "coroutine.wrap(function() while true do pcall(function() while true do end end) end end)()",
+    ["in a comparator"] = "table.sort({ 1, 2, 3 }, function() while true do end end)",
+    ["in a callback of gsub"] = "(('x'):gsub('x', function() while true do end end))",
+    ["in a message handler"] = "xpcall(error, function() coroutine.wrap(function() while true do end end)() end)",
+  }
+  for where, code in pairs(endless) do
+    it("is ended with an error that pcall cannot swallow: " .. where, function()
+      local result = child.run_script(("print(pcall(function()\nlocal _ = %s\nend)) print('swallowed')"):format(code))
+      assert.are.equal(1, result.code)
+      assert.are.equal("", result.stdout)
+      assert.matches("script held the loop too long", result.stderr, 1, true)
+      assert.matches("stdin:%d", result.stderr)
+    end)
+  end
+
+  it("in a callback of libuv ends the script", function()
+    local result = child.run_script [[
+      local uv, task = require "luv", require "kvserver.task"
+      uv.new_timer():start(0, 0, function() while true do pcall(function() while true do end end) end end)
+      task.sleep(60000)
+    ]]
+    assert.are.equal(1, result.code)
+    assert.matches("script held the loop too long", result.stderr, 1, true)
+  end)
+
+  it("ends its task alone; who joins it gets the error", function()
+    local result = child.run_script [[
+      local task = require "kvserver.task"
+      local bad = task.spawn(function() pcall(coroutine.wrap(function() while true do end end)) return "no" end)
+      local ok, why = pcall(bad.join, bad)
+      print(ok, why:match("held the loop too long"))
+    ]]
+    assert.are.equal("false\theld the loop too long\n", result.stdout)
+    assert.are.equal(0, result.code)
+  end)
+end)
+
+describe("--script-memory-bytes", function()
+  it("gives a plain error, with traceback and exit 1", function()
+    local result = child.run_script("local t = {}\nwhile true do t[#t + 1] = ('x'):rep(1000) .. #t end",
+      "--script-memory-bytes", "20000000")
+    assert.are.equal(1, result.code)
+    assert.matches("kvserver: not enough memory\nstack traceback:\n", result.stderr, 1, true)
+    assert.matches("stdin:2: in main chunk", result.stderr, 1, true)
+  end)
+
+  it("leaves a script that catches the error in working order", function()
+    local result = child.run_script([[
+      print(pcall(string.rep, "x", 100000000))
+      print(#("x"):rep(1000000))
+    ]], "--script-memory-bytes", "20000000")
+    assert.are.equal("false\tnot enough memory\n1000000\n", result.stdout)
+    assert.are.equal(0, result.code)
+  end)
+end)
