@@ -458,6 +458,50 @@ describe("responses", function()
   })
 end)
 
+describe("the bytes that may stand", function()
+  --- Which of all 256 bytes are accepted, as one string.
+  local function accepted(template)
+    local bytes = {}
+    for byte = 0, 255 do
+      local char = string.char(byte)
+      local request = template:gsub("@", function() return char end)
+      local event = http.parser { kind = "request" }:feed(request)[1]
+      if event and event.type == "message" then bytes[#bytes + 1] = char end
+    end
+    return table.concat(bytes)
+  end
+
+  --- All bytes that are in the class of a Lua pattern.
+  local function class(pattern)
+    local bytes = {}
+    for byte = 0, 255 do
+      local char = string.char(byte)
+      if char:find(pattern) then bytes[#bytes + 1] = char end
+    end
+    return table.concat(bytes)
+  end
+
+  it("in a method are those of a token", function()
+    assert.are.equal(class "[%w!#$%%&'*+%-.^_`|~]", accepted("A@ / HTTP/1.1\r\n" .. HOST .. "\r\n"))
+  end)
+
+  it("in a path are all but blanks, controls and the fragment's mark", function()
+    assert.are.equal(class "[\x21\x22\x24-\x7e\x80-\xff]", accepted("GET /@ HTTP/1.1\r\n" .. HOST .. "\r\n"))
+  end)
+
+  it("in a header's name are those of a token; a colon ends it", function()
+    assert.are.equal(class "[%w!#$%%&'*+%-.^_`|~:]", accepted(get "A@B: c\r\n"))
+  end)
+
+  it("in a header's value are all but controls", function()
+    assert.are.equal(class "[\t\x20-\x7e\x80-\xff]", accepted(get "A: b@c\r\n"))
+  end)
+
+  it("in a Host are those of names, addresses and ports", function()
+    assert.are.equal(class "[%w%-._~%%!$&'()*+,;=:%[%]]", accepted "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n")
+  end)
+end)
+
 describe("http.parser", function()
   it("gives the header fields as they came, values without the blanks around them", function()
     local parser = http.parser { kind = "request" }

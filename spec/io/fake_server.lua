@@ -1,6 +1,6 @@
 --- A server for specs that answers with given bytes: what a real one never sends.
 --
---     local fake <close> = fake_server.start(function(connection, input) connection:write("HTTP/1.1 200 OK\r\n...") end)
+--     local fake <close> = fake_server.start(function(connection) connection:write("HTTP/1.1 200 OK\r\n...") end)
 --     httpclient.open { port = fake.port }
 --
 -- The function runs in a libuv callback, with all that this connection has sent so far; it may write, shut down, close,

@@ -232,6 +232,15 @@ describe("HTTP client", function()
     assert.error_matches(function() c:request { target = "/", headers = { ["a\nb"] = "c" } } end, "CR, LF")
   end)
 
+  it("gets the answer to an upload that the server refuses midway", function()
+    local node <close> = assert(server.start { listen = "127.0.0.1:0", max_body_bytes = 1000 })
+    local c <close> = httpclient.open { port = node:port() }
+    for _ = 1, 5 do
+      assert.equal(413, c:request({ method = "PUT", target = "/kv/big", body = ("x"):rep(20000000) }).status)
+    end
+    assert.equal(200, c:request({ target = "/healthz" }).status)
+  end)
+
   it("moves large bodies both ways", function()
     local node <close> = assert(server.start { listen = "127.0.0.1:0", max_value_bytes = 4194304 })
     local c <close> = httpclient.open { port = node:port() }

@@ -61,7 +61,7 @@ local refused <const> = {
   -- escapes
   [["\a"]], [["\v"]], [["\0"]], [["\x41"]], [["\']], [["\'"]], [["\u"]], [["\u1"]], [["\u12"]], [["\u123"]], [["\u123g"]],
   [["\ug123"]], [["\U0041"]], [["\u 123"]], [["\u+123"]], [["\u-001"]], [["\u{41}"]], '"\\\n"', '"\\\0"', '"\\é"', [["\N"]],
-  [["\e"]], [["\"]], [["\\\"]], [["\u00"0"]], "\\u0041", [[\"a\"]], [[[\n]]], [["\ ]"]],
+  [["\e"]], [["\"]], [["\\\"]], [["\u00"0"]], "\\u0041", [[\"a\"]], '[\\n]', [["\ ]"]],
   -- surrogates
   [["\ud800"]], [["\udbff"]], [["\udc00"]], [["\udfff"]], [["\uD800"]], [["\ud800\ud800"]], [["\udc00\ud800"]],
   [["\ud800\u0041"]], [["\ud800x"]], [["\ud800\n"]], [["\ud800\\udc00"]], [["\ud83d \ude00"]], [["\ud83d\ude00\ud83d"]],
@@ -114,7 +114,7 @@ describe("json.decode", function()
   end
 
   it("refuses every beginning of a text but the whole", function()
-    local text <const> = [[{"client_id":"c\u00e91","seq":12,"entries":[{"key":"a","value":null},[true,false,-1.5e+3]]}]]
+    local text <const> = [==[{"client_id":"c\u00e91","seq":12,"entries":[{"key":"a","v":null},[true,false,-1.5e+3]]}]==]
     assert.is_table(json.decode(text))
     for len = 0, #text - 1 do
       if json.decode(text:sub(1, len)) ~= nil then error(("read %q"):format(text:sub(1, len))) end

@@ -1,32 +1,11 @@
 #include "http/guard.h"
 
 #include "base/check.h"
+#include "http/byte_class.h"
 #include "types/limits.h"
 
 enum { CHUNK_SIZE_DIGITS_MAX = 16, VERSION_BYTES = 8 };
 _Static_assert(HTTP_HEAD_BYTES_MAX == 32768 && HTTP_HEADERS_MAX == 100, "the texts below name these limits");
-
-/* RFC 9110 5.6.2: letters, digits and !#$%&'*+-.^_`|~ */
-static bool is_token_byte(uint8_t byte) {
-  static const uint64_t token_bytes[2] = {0x03ff6cfa00000000, 0x57ffffffc7fffffe};
-  return byte < 128 && (token_bytes[byte >> 6] >> (byte & 63) & 1) != 0;
-}
-
-/* RFC 9110 5.5: visible characters, blanks, and anything above ASCII. */
-static bool is_text_byte(uint8_t byte) {
-  return byte >= ' ' ? byte != 0x7f : byte == '\t';
-}
-
-/* Raw UTF-8 in a target is taken as it is: curl sends what its user typed. A fragment never belongs to a request. */
-static bool is_target_byte(uint8_t byte) {
-  return byte > ' ' && byte != 0x7f && byte != '#';
-}
-
-static int hex_digit(uint8_t byte) {
-  if (byte >= '0' && byte <= '9') return byte - '0';
-  uint8_t letter = byte | 0x20;
-  return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
-}
 
 static const uint8_t *fail(struct http_guard *guard, const uint8_t *at, int status, const char *text) {
   guard->state = HTTP_GUARD_FAILED;
@@ -59,8 +38,7 @@ static const uint8_t *step_start(struct http_guard *guard, const uint8_t *at) {
 
 static const uint8_t *step_method(struct http_guard *guard, const uint8_t *at, const uint8_t *end) {
   const uint8_t *from = at;
-  while (at < end && is_token_byte(*at))
-    at++;
+  at = http_skip_bytes(at, end, HTTP_BYTE_TOKEN);
   guard->token_bytes += (uint32_t)(at - from);
   if (at == end) return at;
   if (*at != ' ' || guard->token_bytes == 0) return fail(guard, at, 400, "request line: not a method and one blank");
@@ -70,8 +48,7 @@ static const uint8_t *step_method(struct http_guard *guard, const uint8_t *at, c
 
 static const uint8_t *step_target(struct http_guard *guard, const uint8_t *at, const uint8_t *end) {
   const uint8_t *from = at;
-  while (at < end && is_target_byte(*at))
-    at++;
+  at = http_skip_bytes(at, end, HTTP_BYTE_TARGET);
   guard->token_bytes += (uint32_t)(at - from);
   if (at == end) return at;
   if (*at == '\r' || *at == '\n') return fail(guard, at, 400, "request line: no HTTP version");
@@ -80,28 +57,24 @@ static const uint8_t *step_target(struct http_guard *guard, const uint8_t *at, c
   return at + 1;
 }
 
-/* "HTTP/1.0" or "HTTP/1.1", a byte at a time; another digit is a version that exists somewhere else: 505. */
-static const uint8_t *step_version(struct http_guard *guard, const uint8_t *at) {
+/* "HTTP/1.0" or "HTTP/1.1"; another digit is a version that exists somewhere else: 505. */
+static const uint8_t *step_version(struct http_guard *guard, const uint8_t *at, const uint8_t *end) {
   static const char wanted[VERSION_BYTES + 1] = "HTTP/1.1";
-  uint32_t position = guard->token_bytes;
-  if (position == VERSION_BYTES) {
-    return step_exact(guard, at, '\r', HTTP_GUARD_LINE_LF, "request line: no CRLF behind the version");
+  for (; at < end && guard->token_bytes < VERSION_BYTES; at++, guard->token_bytes++) {
+    uint32_t position = guard->token_bytes;
+    if (*at == (uint8_t)wanted[position] || (*at == '0' && position == VERSION_BYTES - 1)) continue;
+    bool version = (position == 5 || position == 7) && *at >= '0' && *at <= '9';
+    if (version) return fail(guard, at, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
+    return fail(guard, at, 400, "request line: expected HTTP/1.1 behind the target");
   }
-  bool digit = *at >= '0' && *at <= '9';
-  bool right = *at == (uint8_t)wanted[position] || (position == VERSION_BYTES - 1 && *at == '0');
-  if (!right && digit && (position == 5 || position == 7)) {
-    return fail(guard, at, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
-  }
-  if (!right) return fail(guard, at, 400, "request line: expected HTTP/1.1 behind the target");
-  guard->token_bytes++;
-  return at + 1;
+  if (at == end) return at;
+  return step_exact(guard, at, '\r', HTTP_GUARD_LINE_LF, "request line: no CRLF behind the version");
 }
 
 /* The rest of a line, up to its CR. */
 static const uint8_t *step_text(struct http_guard *guard, const uint8_t *at, const uint8_t *end,
                                 enum http_guard_state next, const char *text) {
-  while (at < end && is_text_byte(*at))
-    at++;
+  at = http_skip_bytes(at, end, HTTP_BYTE_TEXT);
   if (at == end) return at;
   return step_exact(guard, at, '\r', next, text);
 }
@@ -120,8 +93,7 @@ static const uint8_t *step_field(struct http_guard *guard, const uint8_t *at) {
 
 static const uint8_t *step_name(struct http_guard *guard, const uint8_t *at, const uint8_t *end) {
   const uint8_t *from = at;
-  while (at < end && is_token_byte(*at))
-    at++;
+  at = http_skip_bytes(at, end, HTTP_BYTE_TOKEN);
   guard->token_bytes += (uint32_t)(at - from);
   if (at == end) return at;
   if (*at == ' ' || *at == '\t') return fail(guard, at, 400, "header: a blank before the colon");
@@ -137,7 +109,7 @@ static const uint8_t *step_end(struct http_guard *guard, const uint8_t *at) {
 }
 
 static const uint8_t *step_chunk_size(struct http_guard *guard, const uint8_t *at) {
-  int digit = hex_digit(*at);
+  int digit = http_hex_digit(*at);
   if (digit >= 0) {
     if (guard->token_bytes == CHUNK_SIZE_DIGITS_MAX) return fail(guard, at, 400, "chunk size: more than 16 digits");
     guard->token_bytes++;
@@ -194,7 +166,7 @@ static const uint8_t *step(struct http_guard *guard, const uint8_t *at, const ui
   case HTTP_GUARD_TARGET:
     return step_target(guard, at, end);
   case HTTP_GUARD_VERSION:
-    return step_version(guard, at);
+    return step_version(guard, at, end);
   case HTTP_GUARD_STATUS_LINE:
     return step_text(guard, at, end, HTTP_GUARD_LINE_LF, "status line: a control byte, or LF without CR");
   case HTTP_GUARD_LINE_LF:
@@ -233,13 +205,17 @@ static const uint8_t *step(struct http_guard *guard, const uint8_t *at, const ui
   return at;
 }
 
-/* One step of a state whose bytes count. */
-static const uint8_t *step_counted(struct http_guard *guard, const uint8_t *at, const uint8_t *end) {
+/* Steps through states whose bytes count, up to the state `last`. */
+static const uint8_t *run_counted(struct http_guard *guard, const uint8_t *at, const uint8_t *end,
+                                  enum http_guard_state last) {
   size_t room = HTTP_HEAD_BYTES_MAX - guard->counted_bytes;
   if (room == 0) return fail(guard, at, 431, "head, trailer or chunk extensions over 32768 bytes");
-  const uint8_t *reached = step(guard, at, (size_t)(end - at) > room ? at + room : end);
-  guard->counted_bytes += (uint32_t)(reached - at);
-  return reached;
+  const uint8_t *stop = (size_t)(end - at) > room ? at + room : end;
+  const uint8_t *from = at;
+  while (at < stop && guard->state <= last)
+    at = step(guard, at, stop);
+  guard->counted_bytes += (uint32_t)(at - from);
+  return at;
 }
 
 void http_guard_init(struct http_guard *guard, bool requests, uint64_t body_bytes_max) {
@@ -251,15 +227,15 @@ void http_guard_begin(struct http_guard *guard) {
 }
 
 const uint8_t *http_guard_skip_blank_lines(struct http_guard *guard, const uint8_t *at, const uint8_t *end) {
-  while (at < end && http_guard_between_messages(guard))
-    at = step_counted(guard, at, end);
-  return at;
+  return run_counted(guard, at, end, HTTP_GUARD_START_LF);
 }
 
 const uint8_t *http_guard_run(struct http_guard *guard, const uint8_t *at, const uint8_t *end) {
   if (guard->state == HTTP_GUARD_METHOD_END) enter(guard, HTTP_GUARD_TARGET);
-  while (at < end && guard->state < HTTP_GUARD_METHOD_END)
-    at = guard->state < HTTP_GUARD_CHUNK_SIZE ? step_counted(guard, at, end) : step(guard, at, end);
+  while (at < end && guard->state < HTTP_GUARD_METHOD_END) {
+    at = guard->state <= HTTP_GUARD_CHUNK_EXTENSION ? run_counted(guard, at, end, HTTP_GUARD_CHUNK_EXTENSION)
+                                                    : step(guard, at, end);
+  }
   return at;
 }
 

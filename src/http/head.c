@@ -1,5 +1,7 @@
 #include "http/head.h"
 
+#include "http/byte_class.h"
+
 enum { CONTENT_LENGTH_DIGITS_MAX = 19 }; /* fits in 64 bits whatever the digits */
 
 /* The fields that decide, as found. */
@@ -100,22 +102,13 @@ static bool frame(const struct http_message *message, const struct fields *field
   return fields->lengths == 0 || frame_length(fields, body_bytes_max, out, fault);
 }
 
-/* RFC 3986 3.2.2: a name, address or "[address]", and perhaps a port. */
-static bool is_host_byte(uint8_t byte) {
-  if (byte >= 'a' && byte <= 'z') return true;
-  if (byte >= '0' && byte <= ':') return true;
-  if (byte >= 'A' && byte <= '[') return true;
-  return byte != 0 && strchr("]-._~%!$&'()*+,;=", byte) != NULL;
-}
-
 /* RFC 9112 3.2: exactly one in HTTP/1.1, at most one in 1.0. */
 static bool check_host(const struct fields *fields, bool http_1_0, struct http_fault *fault) {
   if (fields->hosts > 1) return refuse(fault, 400, "Host: more than one");
-  if (fields->hosts == 0 && !http_1_0) return refuse(fault, 400, "Host: missing");
-  for (size_t i = 0; i < fields->host.len; i++) {
-    if (!is_host_byte(fields->host.data[i])) return refuse(fault, 400, "Host: not a host and port");
-  }
-  return true;
+  if (fields->hosts == 0) return http_1_0 || refuse(fault, 400, "Host: missing");
+  const uint8_t *end = fields->host.data + fields->host.len;
+  bool legal = http_skip_bytes(fields->host.data, end, HTTP_BYTE_HOST) == end;
+  return legal || refuse(fault, 400, "Host: not a host and port");
 }
 
 /* RFC 9110 10.1.1. HTTP/1.0 clients cannot expect anything. */

@@ -2,13 +2,16 @@
 
 enum { LENGTH_DIGITS_MAX = 20 };
 
-static uint8_t lower(uint8_t byte) {
-  return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
+/* Equal but for bit 5, which tells the cases of a letter apart. */
+static bool same_letter(uint8_t a, uint8_t b) {
+  uint8_t letter = a | 0x20;
+  return (a ^ b) == 0x20 && letter >= 'a' && letter <= 'z';
 }
 
 bool http_text_equal(struct bytes text, const char *wanted) {
   for (size_t i = 0; i < text.len; i++) {
-    if (wanted[i] == '\0' || lower(text.data[i]) != lower((uint8_t)wanted[i])) return false;
+    uint8_t byte = (uint8_t)wanted[i];
+    if (byte == '\0' || (text.data[i] != byte && !same_letter(text.data[i], byte))) return false;
   }
   return wanted[text.len] == '\0';
 }

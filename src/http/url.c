@@ -1,10 +1,5 @@
+#include "http/byte_class.h"
 #include "http/message.h"
-
-static int hex_value(uint8_t byte) {
-  if (byte >= '0' && byte <= '9') return byte - '0';
-  uint8_t letter = byte | 0x20;
-  return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
-}
 
 bool http_percent_decode(struct bytes raw, struct buffer *out) {
   size_t before = out->len;
@@ -14,8 +9,8 @@ bool http_percent_decode(struct bytes raw, struct buffer *out) {
       *to++ = raw.data[i];
       continue;
     }
-    int high = raw.len - i > 2 ? hex_value(raw.data[i + 1]) : -1;
-    int low = high < 0 ? -1 : hex_value(raw.data[i + 2]);
+    int high = raw.len - i > 2 ? http_hex_digit(raw.data[i + 1]) : -1;
+    int low = high < 0 ? -1 : http_hex_digit(raw.data[i + 2]);
     if (low < 0) return false;
     *to++ = (uint8_t)(high << 4 | low);
     i += 2;
@@ -24,18 +19,12 @@ bool http_percent_decode(struct bytes raw, struct buffer *out) {
   return true;
 }
 
-/* RFC 3986 2.3. */
-static bool is_unreserved(uint8_t byte) {
-  if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9')) return true;
-  return byte == '-' || byte == '.' || byte == '_' || byte == '~';
-}
-
 void http_percent_encode(struct bytes text, struct buffer *out) {
   static const char digits[] = "0123456789ABCDEF";
   uint8_t *to = buffer_reserve(out, text.len * 3 + 1);
   for (size_t i = 0; i < text.len; i++) {
     uint8_t byte = text.data[i];
-    if (is_unreserved(byte)) {
+    if (http_byte_is(byte, HTTP_BYTE_UNRESERVED)) {
       *to++ = byte;
       continue;
     }

@@ -11,11 +11,15 @@
 
 /* ---- calls ---- */
 
+static struct call *call_of_link(struct list *link) {
+  return (struct call *)(void *)((char *)link - offsetof(struct call, link));
+}
+
 struct call *call_begin(struct httpapi *api, struct http_exchange *exchange) {
-  struct list *link = list_pop_front(&api->idle);
   struct call *call;
-  if (link != NULL) {
-    call = (struct call *)(void *)((char *)link - offsetof(struct call, link));
+  if (!list_empty(&api->idle)) {
+    call = call_of_link(api->idle.prev); /* the one used last is the warmest */
+    list_remove(&call->link);
     api->idle_count--;
   } else {
     call = xcalloc(1, sizeof *call);
@@ -220,12 +224,12 @@ struct httpapi *httpapi_create(struct distributedkv *dkv, const struct config *c
 
 void httpapi_destroy(struct httpapi *api) {
   while (!list_empty(&api->inflight)) {
-    struct call *call = (struct call *)(void *)((char *)api->inflight.next - offsetof(struct call, link));
+    struct call *call = call_of_link(api->inflight.next);
     dkv_cancel(&call->request);
     call_fail(call, STATUS_CLOSED, NULL);
   }
   for (struct list *link = list_pop_front(&api->idle); link != NULL; link = list_pop_front(&api->idle))
-    call_free((struct call *)(void *)((char *)link - offsetof(struct call, link)));
+    call_free(call_of_link(link));
   body_deinit(&api->body);
   buffer_deinit(&api->key);
   buffer_deinit(&api->value);

@@ -5,7 +5,8 @@
 #include "types/json.h"
 
 static const char octet_stream[] = "application/octet-stream";
-static const char key_path[] = "/kv/";
+
+enum { KEY_PATH_BYTES = sizeof "/kv/" - 1 }; /* what stands before a key */
 
 bool params_read(const struct httpapi *api, const struct http_message *request, enum read_policy *policy,
                  uint64_t *min_index, struct fault *fault) {
@@ -68,9 +69,8 @@ bool params_client(const struct http_message *request, struct bytes *client_id, 
 
 bool params_key(const struct httpapi *api, const struct http_message *request, struct buffer *out,
                 struct fault *fault) {
-  size_t skip = sizeof key_path - 1;
   uint64_t max = api->config->key_bytes_max;
-  if (!http_percent_decode(bytes_make(request->path.data + skip, request->path.len - skip), out))
+  if (!http_percent_decode(bytes_make(request->path.data + KEY_PATH_BYTES, request->path.len - KEY_PATH_BYTES), out))
     return fault_set(fault, ERR_BAD_REQUEST, "key: malformed percent-encoding, expected %% and two hex digits");
   if (out->len > max)
     return fault_set(fault, ERR_TOO_LARGE, "key: %zu bytes exceed the limit of %llu (--max-key-bytes)", out->len,

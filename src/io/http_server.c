@@ -14,7 +14,7 @@
 
 enum {
   SCAN_DISTANCE_MS = 50, /* between two scans of all connections for passed deadlines */
-  OTHER_FILES = 256      /* descriptors that the process needs beside connections */
+  OTHER_FILES = 256      /* descriptors that the process needs beside those of clients */
 };
 
 struct http_server {
@@ -225,7 +225,7 @@ static void on_accept(void *context, struct io_tcp *tcp) {
 
 static void raise_file_limit(uint64_t connections_max) {
   struct rlimit limit;
-  rlim_t wanted = (rlim_t)connections_max + OTHER_FILES;
+  rlim_t wanted = (rlim_t)connections_max + LINGERING_MAX + OTHER_FILES;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
   limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit); /* refused: the listener copes with running out */

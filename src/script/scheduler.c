@@ -116,7 +116,7 @@ static void end_failed(struct task *task) {
   lua_pushvalue(task->co, -1);
   lua_xmove(task->co, L, 1);
   if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
-  lua_resetthread(task->co);
+  if (lua_status(task->co) != LUA_OK) lua_resetthread(task->co); /* else its close handlers are what failed */
   end(task, TASK_FAILED);
 }
 
