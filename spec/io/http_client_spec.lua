@@ -236,7 +236,7 @@ describe("HTTP client", function()
     local node <close> = assert(server.start { listen = "127.0.0.1:0", max_body_bytes = 1000 })
     local c <close> = httpclient.open { port = node:port() }
     for _ = 1, 5 do
-      assert.equal(413, c:request({ method = "PUT", target = "/kv/big", body = ("x"):rep(20000000) }).status)
+      assert.equal(413, c:request({ method = "PUT", target = "/kv/big", body = ("x"):rep(6000000) }).status)
     end
     assert.equal(200, c:request({ target = "/healthz" }).status)
   end)

@@ -24,7 +24,8 @@ struct http_client {
   struct io_tcp *tcp;         /* NULL: not connected */
   bool connected;             /* tcp is writable for the first time */
   struct http_parser *parser; /* owned; NULL before the first connection; of the present or last one */
-  struct buffer out;          /* encoded, not sent */
+  struct buffer out;          /* encoded requests that are not wholly sent */
+  size_t out_sent;            /* the first bytes of `out`, already gone */
   struct list requests;       /* struct request, oldest first, owned */
   size_t requests_count;
   size_t requests_bytes;  /* encoded bytes of all of them; equal to out.len when nothing was sent */
@@ -82,6 +83,7 @@ static void fail_all(struct http_client *client, enum status status, const char 
   uint64_t now = io_loop_now_ms(client->loop);
   disconnect(client);
   buffer_clear(&client->out);
+  client->out_sent = 0;
   list_init(&failed);
   struct list *item;
   while ((item = list_pop_front(&client->requests)) != NULL)
@@ -101,7 +103,8 @@ static void connect_now(struct http_client *client);
 
 /* The connection is over. What was not sent yet goes on with a new one. */
 static void connection_lost(struct http_client *client, enum status status, const char *why) {
-  bool untouched = client->connected && client->requests_count > 0 && client->out.len == client->requests_bytes;
+  bool untouched = client->connected && client->requests_count > 0 && client->out_sent == 0 &&
+                   client->out.len == client->requests_bytes;
   disconnect(client);
   if (untouched)
     connect_now(client);
@@ -162,8 +165,11 @@ static void on_closed(void *context, const char *why) {
 }
 
 static void send_out(struct http_client *client) {
-  size_t sent = io_tcp_write(client->tcp, buffer_view(&client->out));
-  buffer_consume(&client->out, sent);
+  struct bytes unsent = bytes_make(client->out.data + client->out_sent, client->out.len - client->out_sent);
+  client->out_sent += io_tcp_write(client->tcp, unsent);
+  if (client->out_sent * 2 < client->out.len) return; /* moving the rest to the front costs less than was sent */
+  buffer_consume(&client->out, client->out_sent);
+  client->out_sent = 0;
   if (client->out.len == 0) buffer_shrink(&client->out, OUT_BYTES_KEPT);
 }
 

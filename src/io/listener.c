@@ -116,7 +116,7 @@ static int open_socket(const char *host, uint16_t port, struct error *err) {
 }
 
 static uint16_t bound_port(int fd) {
-  struct sockaddr_storage address;
+  struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
   socklen_t size = sizeof address;
   CHECK(getsockname(fd, (struct sockaddr *)&address, &size) == 0);
   in_port_t port = address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port

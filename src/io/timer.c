@@ -22,6 +22,7 @@ struct io_timer *io_timer_create(struct io_loop *loop, void (*fire)(void *contex
 
 static void on_timeout(uv_timer_t *uv) {
   struct io_timer *timer = (struct io_timer *)uv;
+  uv_stop(timer->loop->uv); /* UV_RUN_ONCE runs what is due and then still waits: the turn must end here */
   timer->fire(timer->context);
 }
 

@@ -18,6 +18,7 @@ static int on_callback(lua_State *L, int args_count, int results_count, int flag
     lua_pop(L, args_count + 1);
     return 0;
   }
+  uv_stop(io_loop_uv(vm->loop)); /* the turn must not wait after this: a task may be ready now */
   int base = lua_gettop(L) - args_count - 1;
   int status = script_enter(vm, L, args_count, results_count);
   if (hook_end_kill(vm)) {
