@@ -23,6 +23,7 @@ struct raft_wait {
   uint64_t deadline_ms; /* set by the caller: loop time at which it ends with STATUS_TIMEOUT */
   uint64_t index;       /* out: the log index of the write, or the read index; 0 when there is none */
   uint64_t term;        /* the node's */
+  bool is_write;        /* the node's */
   /* STATUS_OK: `result` is set for a proposal. NOT_LEADER: known never to be applied. TIMEOUT: unknown. */
   void (*done)(struct raft_wait *wait, enum status status, const struct apply_result *result);
 };

@@ -1,0 +1,297 @@
+/* The leader: replication with a bounded pipeline per peer, commitment, read rounds, CheckQuorum, transfer.
+ *
+ * A peer starts in PROBE: one message at a time until the logs are known to agree; then REPLICATE: up to inflight_max
+ * messages with entries under way. A refusal, or a broken link, leads back to PROBE. A lost message shows as a refusal
+ * of what follows it, at the latest the next heartbeat; a lost acknowledgement is made up for by the next one. */
+#include "raft/core/internal.h"
+
+#include <string.h>
+
+#include "base/check.h"
+
+static uint32_t quorum(const struct raft *raft) {
+  return raft_quorum(raft->config.nodes_count);
+}
+
+/* The largest value that a quorum has reached. */
+static uint64_t quorum_value(const struct raft *raft, uint64_t own, bool rounds) {
+  uint64_t sorted[RAFT_NODES_MAX];
+  for (uint8_t i = 0; i < raft->config.nodes_count; i++) {
+    const struct raft_peer *peer = &raft->peers[i];
+    uint64_t value = i == raft->config.self ? own : rounds ? peer->acked_round : peer->match_index;
+    uint32_t place = i;
+    while (place > 0 && sorted[place - 1] < value) {
+      sorted[place] = sorted[place - 1];
+      place--;
+    }
+    sorted[place] = value;
+  }
+  return sorted[quorum(raft) - 1];
+}
+
+static void heartbeat_now(struct raft *raft) {
+  for (uint8_t i = 0; i < raft->config.nodes_count; i++)
+    raft->peers[i].heartbeat_due = true;
+}
+
+/* Only an entry of the own term is committed by counting; it takes the ones before it along (thesis 3.6.2, figure 3.7).
+ */
+static void try_commit(struct raft *raft) {
+  uint64_t index = quorum_value(raft, raft->durable_index, false);
+  if (index < raft->term_first_index) return;
+  bool first = raft->commit_index < raft->term_first_index;
+  raft_advance_commit(raft, index);
+  if (first) heartbeat_now(raft); /* with this word unproven followers become full members */
+}
+
+void raft_leader_synced(struct raft *raft) {
+  try_commit(raft);
+}
+
+static void probe(struct raft_peer *peer, uint64_t next_index) {
+  peer->state = RAFT_PEER_PROBE;
+  peer->next_index = next_index;
+  peer->probe_sent = false;
+  peer->inflight_count = 0;
+  peer->inflight_first = 0;
+}
+
+void raft_become_leader(struct raft *raft, struct raft_output *out) {
+  raft->role = RAFT_LEADER;
+  raft->leader = raft->config.self;
+  raft->round = 0;
+  raft->confirmed_round = 0;
+  raft->transfer_to = RAFT_NODE_NONE;
+  raft->heartbeat_deadline_ms = raft->now_ms + raft->config.heartbeat_ms;
+  for (uint8_t i = 0; i < raft->config.nodes_count; i++) {
+    struct raft_peer *peer = &raft->peers[i];
+    memset(peer, 0, sizeof *peer);
+    peer->contact_ms = raft->now_ms;
+    probe(peer, raft->last_index + 1);
+  }
+  if (!raft->hard_state.proven) { /* a quorum had nothing when it elected this node: nothing was ever acknowledged */
+    raft_set_hard_state(raft, out, raft->hard_state.term, raft->hard_state.voted_for, true);
+  }
+  out->leader_changed = true;
+  out->append = RAFT_APPEND_NOOP;
+  out->append_index = raft->last_index + 1;
+  out->append_count = 1;
+  out->append_term = raft->hard_state.term;
+  raft_sync_number(raft, out);
+  raft->term_first_index = ++raft->last_index;
+  raft->last_term = raft->hard_state.term;
+}
+
+static bool quorum_is_in_contact(const struct raft *raft) {
+  uint32_t alive = 1;
+  for (uint8_t i = 0; i < raft->config.nodes_count; i++) {
+    if (i == raft->config.self) continue;
+    if (raft->now_ms - raft->peers[i].contact_ms < raft->config.election_min_ms) alive++;
+  }
+  return alive >= quorum(raft);
+}
+
+/* With a fixed leader there is nobody to step down for. */
+void raft_leader_timeout(struct raft *raft, struct raft_output *out) {
+  if (raft->transfer_to != RAFT_NODE_NONE && raft->now_ms >= raft->transfer_deadline_ms) {
+    raft->transfer_to = RAFT_NODE_NONE;
+  }
+  if (raft->now_ms < raft->heartbeat_deadline_ms) return;
+  if (raft->config.fixed_leader == RAFT_NODE_NONE && !quorum_is_in_contact(raft)) {
+    raft_become_follower(raft, out, raft->hard_state.term, RAFT_NODE_NONE);
+    return;
+  }
+  raft->heartbeat_deadline_ms = raft->now_ms + raft->config.heartbeat_ms;
+  heartbeat_now(raft);
+}
+
+void raft_propose(struct raft *raft, uint32_t count, struct raft_output *out) {
+  if (raft->role != RAFT_LEADER || raft->transfer_to != RAFT_NODE_NONE || count == 0) return;
+  out->accepted = true;
+  out->append = RAFT_APPEND_PROPOSED;
+  out->append_index = raft->last_index + 1;
+  out->append_count = count;
+  out->append_term = raft->hard_state.term;
+  raft_sync_number(raft, out);
+  raft->last_index += count;
+  raft->last_term = raft->hard_state.term;
+}
+
+/* Thesis 6.4: an index is safe to read once an entry of the own term is committed and a quorum has answered a round
+ * that left after the read arrived. */
+void raft_read(struct raft *raft, struct raft_output *out) {
+  if (raft->role != RAFT_LEADER || raft->commit_index < raft->term_first_index) return;
+  raft->round++;
+  if (quorum(raft) == 1) raft->confirmed_round = raft->round;
+  out->accepted = true;
+  out->read_round = raft->round;
+  out->read_index = raft->commit_index;
+}
+
+static void try_timeout_now(struct raft *raft, struct raft_output *out) {
+  uint8_t to = raft->transfer_to;
+  if (to == RAFT_NODE_NONE || raft->transfer_sent || raft->peers[to].match_index < raft->last_index) return;
+  if (raft_send(raft, out, RAFT_TIMEOUT_NOW, to) != NULL) raft->transfer_sent = true;
+}
+
+void raft_transfer(struct raft *raft, uint8_t peer, struct raft_output *out) {
+  CHECK(peer < raft->config.nodes_count);
+  if (raft->role != RAFT_LEADER || peer == raft->config.self || raft->transfer_to != RAFT_NODE_NONE) return;
+  if (raft->config.fixed_leader != RAFT_NODE_NONE) return;
+  raft->transfer_to = peer;
+  raft->transfer_sent = false;
+  raft->transfer_deadline_ms = raft->now_ms + raft->config.election_min_ms;
+  out->accepted = true;
+  try_timeout_now(raft, out);
+}
+
+void raft_peer_down(struct raft *raft, uint8_t peer) {
+  CHECK(peer < raft->config.nodes_count);
+  if (raft->role == RAFT_LEADER) probe(&raft->peers[peer], raft->peers[peer].match_index + 1);
+}
+
+/* ---- sending ---- */
+
+static bool send_append(struct raft *raft, uint8_t to, uint64_t last, struct raft_output *out) {
+  struct raft_peer *peer = &raft->peers[to];
+  struct raft_message *message = raft_send(raft, out, RAFT_APPEND, to);
+  if (message == NULL) return false;
+  uint64_t prev = peer->next_index - 1;
+  message->after_sync = raft_unsynced(raft, raft->term_sync);
+  message->as.append = (struct raft_append){.prev_index = prev,
+                                            .prev_term = raft_term_of(raft, prev),
+                                            .commit_index = raft->commit_index,
+                                            .to_life = peer->life,
+                                            .round = raft->round,
+                                            .entries_count = (uint32_t)(last - prev)};
+  peer->sent_round = raft->round;
+  peer->heartbeat_due = false;
+  return true;
+}
+
+static uint64_t batch_end(const struct raft *raft, uint64_t first) {
+  const struct raft_log_view *log = &raft->config.log;
+  uint64_t last = log->batch_end(log->context, first, raft->last_index, raft->config.message_bytes_max);
+  CHECK(last >= first && last <= raft->last_index);
+  return last;
+}
+
+static void flush_probe(struct raft *raft, uint8_t to, struct raft_output *out) {
+  struct raft_peer *peer = &raft->peers[to];
+  bool round_due = raft->round > peer->sent_round;
+  if (peer->probe_sent && !peer->heartbeat_due && !round_due) return;
+  bool again = peer->probe_sent && !peer->heartbeat_due; /* only the round is new: the entries are under way */
+  uint64_t last = peer->next_index - 1;
+  if (!again && peer->next_index <= raft->last_index) last = batch_end(raft, peer->next_index);
+  if (send_append(raft, to, last, out)) peer->probe_sent = true;
+}
+
+static void flush_replicate(struct raft *raft, uint8_t to, uint32_t messages_max, struct raft_output *out) {
+  struct raft_peer *peer = &raft->peers[to];
+  uint32_t sent = 0;
+  while (peer->next_index <= raft->last_index && peer->inflight_count < raft->config.inflight_max &&
+         sent < messages_max) {
+    uint64_t last = batch_end(raft, peer->next_index);
+    if (!send_append(raft, to, last, out)) return;
+    uint32_t slot = (peer->inflight_first + peer->inflight_count++) % RAFT_INFLIGHT_MAX;
+    peer->inflight[slot] = last;
+    peer->next_index = last + 1;
+    sent++;
+  }
+  if (sent == 0 && (peer->heartbeat_due || raft->round > peer->sent_round)) {
+    send_append(raft, to, peer->next_index - 1, out);
+  }
+}
+
+void raft_flush(struct raft *raft, struct raft_output *out) {
+  if (raft->role != RAFT_LEADER) return;
+  uint32_t messages_max =
+      RAFT_MESSAGES_MAX / RAFT_NODES_MAX; /* a fair share, so that no peer's backlog starves another's heartbeat */
+  for (uint8_t i = 0; i < raft->config.nodes_count; i++) {
+    if (i == raft->config.self) continue;
+    if (raft->peers[i].state == RAFT_PEER_PROBE) {
+      flush_probe(raft, i, out);
+    } else {
+      flush_replicate(raft, i, messages_max, out);
+    }
+  }
+}
+
+/* ---- replies ---- */
+
+static void handle_success(struct raft *raft, struct raft_peer *peer, uint64_t match_index) {
+  if (match_index > raft->last_index) return; /* no follower of this term can hold what this leader does not */
+  peer->match_index = raft_max(peer->match_index, match_index);
+  peer->next_index = raft_max(peer->next_index, peer->match_index + 1);
+  while (peer->inflight_count > 0 && peer->inflight[peer->inflight_first] <= peer->match_index) {
+    peer->inflight_first = (peer->inflight_first + 1) % RAFT_INFLIGHT_MAX;
+    peer->inflight_count--;
+  }
+  peer->state = RAFT_PEER_REPLICATE;
+}
+
+/* The last index up to `high` whose term is at most `term`; terms never fall along a log. */
+static uint64_t last_with_term_at_most(const struct raft *raft, uint64_t term, uint64_t low, uint64_t high) {
+  while (low < high) {
+    uint64_t middle = low + (high - low + 1) / 2;
+    if (raft_term_of(raft, middle) <= term) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return low;
+}
+
+/* Where the logs may still agree (thesis 3.5, the optimisation by terms): one round trip per term in conflict. */
+static uint64_t agreed_at_most(const struct raft *raft, const struct raft_peer *peer,
+                               const struct raft_append_reply *reply) {
+  uint64_t agreed = reply->conflict_index > 0 ? reply->conflict_index - 1 : 0;
+  if (reply->conflict_term != 0) {
+    uint64_t high = raft_min(reply->prev_index - 1, raft->last_index);
+    uint64_t index = last_with_term_at_most(raft, reply->conflict_term, peer->match_index, high);
+    if (raft_term_of(raft, index) == reply->conflict_term) agreed = index;
+  }
+  return raft_max(peer->match_index, raft_min(agreed, reply->prev_index - 1));
+}
+
+static void handle_refusal(struct raft *raft, struct raft_peer *peer, const struct raft_append_reply *reply) {
+  bool late = reply->prev_index <= peer->match_index || reply->prev_index > raft->last_index;
+  if (peer->state == RAFT_PEER_PROBE && reply->prev_index != peer->next_index - 1) late = true;
+  if (late) return;
+  probe(peer, agreed_at_most(raft, peer, reply) + 1);
+}
+
+/* A peer that started anew may have lost what it acknowledged before. False for a word from a life that is over. */
+static bool follow_life(struct raft_peer *peer, uint64_t life) {
+  if (life == peer->life) return true;
+  for (uint32_t i = 0; i < RAFT_LIVES_MAX; i++) {
+    if (peer->past_lives[i] == life) return false;
+  }
+  if (peer->life != 0) {
+    memmove(peer->past_lives + 1, peer->past_lives, (RAFT_LIVES_MAX - 1) * sizeof peer->past_lives[0]);
+    peer->past_lives[0] = peer->life;
+    peer->match_index = 0;
+    peer->acked_round = 0;
+    probe(peer, peer->next_index);
+  }
+  peer->life = life;
+  return true;
+}
+
+void raft_handle_append_reply(struct raft *raft, const struct raft_message *message, struct raft_output *out) {
+  if (raft->role != RAFT_LEADER) return;
+  struct raft_peer *peer = &raft->peers[message->from];
+  if (!follow_life(peer, message->life)) return;
+  const struct raft_append_reply *reply = &message->as.append_reply;
+  peer->contact_ms = raft->now_ms;
+  if (reply->round <= raft->round) peer->acked_round = raft_max(peer->acked_round, reply->round);
+  raft->confirmed_round = raft_max(raft->confirmed_round, quorum_value(raft, raft->round, true));
+  if (!reply->success) {
+    handle_refusal(raft, peer, reply);
+    return;
+  }
+  handle_success(raft, peer, reply->match_index);
+  try_commit(raft);
+  try_timeout_now(raft, out);
+}

@@ -1,0 +1,71 @@
+/* The Raft node: runs the core over storage, transport and state machine (seed: Node). It turns the core's outputs into
+ * disk work, messages and applied commands, and keeps everybody who waits: proposals until their (index, term) is
+ * applied or known to be lost, reads until their index is confirmed and applied.
+ *
+ * One turn (DESIGN.md section 3): raftnode_receive, raftnode_synced and the RaftNode calls only step or queue;
+ * raftnode_turn, once at the end of the loop's turn, does the timeout, one append of all queued commands, the sending,
+ * the sync, the applying and the answers, in this order, and says when it wants the next turn at the latest. `done`
+ * callbacks run inside raftnode_turn only.
+ *
+ * A write that lost its leader waits on until its deadline: OK when its (index, term) is applied here, NOT_LEADER when
+ * another term is applied at its index, else TIMEOUT (unknown). A storage error is terminal: raftnode_failed is true,
+ * nothing is acknowledged any more. Confined to its loop: no lock. */
+#ifndef KV_RAFT_NODE_H
+#define KV_RAFT_NODE_H
+
+#include "cluster/cluster.h"
+#include "distributedkv/raft_node.h"
+#include "kvsm/kvsm.h"
+#include "raft/core/raft.h"
+#include "raft/storage/storage.h"
+#include "raft/transport.h"
+
+struct raftnode;
+
+struct raftnode_options {
+  const struct cluster *cluster; /* kept */
+  uint8_t fixed_leader;          /* a member's number, or RAFT_NODE_NONE */
+  uint32_t heartbeat_ms;
+  uint32_t election_min_ms;
+  uint32_t election_max_ms;
+  uint32_t inflight_max;      /* 1 .. RAFT_INFLIGHT_MAX */
+  uint64_t message_bytes_max; /* entries of one AppendEntries */
+  uint64_t seed;              /* of every random choice of this node */
+};
+
+/* Starts from what `storage` holds. Keeps all four until destroy; the state machine is empty. Returns owned. */
+struct raftnode *raftnode_create(const struct raftnode_options *options, struct raft_storage *storage,
+                                 struct raft_transport *transport, struct kvsm *sm, uint64_t now_ms);
+/* Waits end with STATUS_CLOSED, tokens are answered with nothing. */
+void raftnode_destroy(struct raftnode *node);
+/* The RaftNode interface for DistributedKV: propose, read_index, wait_applied, cancel, is_leader, leader_hint, status.
+ */
+struct raft_node *raftnode_base(struct raftnode *node);
+
+/* A message from message->from, checked in form by the transport. `entries` as in raft/transport.h; malformed ones make
+ * the message be ignored. `token` goes with a request and comes back with raft_transport_ops.reply; NULL with a reply.
+ * Borrowed until return. */
+void raftnode_receive(struct raftnode *node, const struct raft_message *message, struct bytes entries, void *token,
+                      uint64_t now_ms);
+/* The link to `peer` broke: what was sent may be lost. */
+void raftnode_peer_down(struct raftnode *node, uint8_t peer, uint64_t now_ms);
+/* The sync `number` is done; the log ended at `last_index` when it was asked for. */
+void raftnode_synced(struct raftnode *node, uint64_t number, uint64_t last_index, uint64_t now_ms);
+/* The end of a turn. */
+void raftnode_turn(struct raftnode *node, uint64_t now_ms);
+/* When the next turn must come at the latest; <= now when there is work left. */
+uint64_t raftnode_deadline_ms(const struct raftnode *node);
+/* Hands leadership to `peer`; STATUS_NOT_LEADER or STATUS_INVALID. It is over when leadership has changed or an
+ * election timeout has passed. */
+enum status raftnode_transfer(struct raftnode *node, uint8_t peer, uint64_t now_ms);
+
+/* A storage error stopped this node for good. */
+bool raftnode_failed(const struct raftnode *node);
+/* The core's state, for status and checkers. */
+const struct raft *raftnode_core(const struct raftnode *node);
+uint64_t raftnode_last_applied(const struct raftnode *node);
+/* A checker's ear: called after each applied entry (sim). NULL to stop. */
+void raftnode_on_applied(struct raftnode *node, void (*applied)(void *context, const struct log_entry *entry),
+                         void *context);
+
+#endif

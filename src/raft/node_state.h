@@ -1,0 +1,133 @@
+/* The Raft node's inside, shared by the raft/node*.c files and nobody else. */
+#ifndef KV_RAFT_NODE_STATE_H
+#define KV_RAFT_NODE_STATE_H
+
+#include "base/buffer.h"
+#include "base/prng.h"
+#include "raft/node.h"
+
+enum {
+  NODE_PROPOSALS_MAX = 65536, /* waiting writes; beyond: overloaded */
+  NODE_PROPOSAL_BYTES_MAX =
+      67108864,                   /* bytes of one turn's commands; beyond: overloaded, but one command always fits */
+  NODE_READS_MAX = 65536,         /* waiting reads; beyond: overloaded */
+  NODE_REMOTE_READS_MAX = 1024,   /* followers' reads waiting at the leader; beyond: refused */
+  NODE_HELD_MAX = 4096,           /* messages that wait for the disk; beyond: dropped, as a network may */
+  NODE_APPLY_BYTES_MAX = 1 << 20, /* entry bytes applied per turn, so that a long log does not stop the loop */
+  NODE_SWEEP_MS = 20              /* how late a deadline may be noticed */
+};
+
+/* A message that may not leave before `message.after_sync` is durable. */
+struct held_message {
+  struct raft_message message;
+  void *token; /* of the request that it answers; NULL for requests */
+};
+
+/* A follower's read at the leader, or a batch of own reads at a follower. */
+struct remote_read {
+  struct list link;
+  void *token;
+  uint64_t id;
+  uint64_t to_life;
+  uint8_t from;
+  uint64_t round;
+  uint64_t index;
+};
+
+struct raftnode {
+  struct raft_node base; /* first */
+  struct raftnode_options options;
+  struct raft_storage *storage;
+  struct raft_transport *transport;
+  struct kvsm *sm;
+  struct prng prng;
+  struct raft core;
+  struct raft_output out; /* of the step at hand */
+  uint64_t now_ms;
+  uint64_t core_deadline_ms;
+  uint64_t sync_wanted; /* newest disk work not yet handed to a sync; 0: none */
+  uint64_t last_applied;
+  bool failed;
+
+  struct held_message *held; /* ring-free FIFO: held_first .. held_count */
+  uint32_t held_first;
+  uint32_t held_count;
+
+  struct buffer scratch; /* entries of an outgoing message */
+  struct buffer terms;   /* uint64_t of an incoming one's entries */
+  struct buffer batch;   /* struct log_entry of one append */
+
+  struct buffer queued;       /* commands of this turn, encoded as log entries without term */
+  struct buffer queued_waits; /* struct raft_wait * in the order of `queued`; NULL: cancelled */
+  uint32_t queued_count;
+  uint32_t proposals_count; /* all waiting writes */
+  struct list proposed;     /* raft_wait by index, rising */
+  struct list orphans;      /* their entries were cut here; they may still come back from elsewhere */
+
+  uint32_t reads_count;       /* all waiting reads */
+  struct list reads_new;      /* no round yet */
+  struct list reads_sent;     /* wait->term holds the round (leader) or the batch id (follower) */
+  struct list reads_applying; /* wait->index is known, to be applied */
+  uint64_t read_id;           /* follower: newest batch */
+  uint64_t read_retry_ms;     /* follower: when to ask anew; UINT64_MAX: nothing asked */
+  uint32_t remote_count;
+  struct list remote_new;
+  struct list remote_sent;
+  uint64_t sweep_ms; /* next look for passed deadlines */
+
+  void (*applied)(void *context, const struct log_entry *entry);
+  void *applied_context;
+};
+
+static inline struct raftnode *raftnode_of(struct raft_node *base) {
+  return (struct raftnode *)(void *)base;
+}
+
+static inline struct raft_wait *wait_of(struct list *link) {
+  return (struct raft_wait *)(void *)link;
+}
+
+/* ---- node_step.c ---- */
+
+/* Steps the core and carries out what it says. `entries` and `token` go with an incoming message; `type` events without
+ * more are made by raftnode_event. */
+void raftnode_step(struct raftnode *node, struct raft_event *event, struct bytes entries, void *token);
+void raftnode_step_plain(struct raftnode *node, enum raft_event_type type);
+void raftnode_release_held(struct raftnode *node);
+void raftnode_fail(struct raftnode *node);
+
+/* ---- node_write.c ---- */
+
+enum status raftnode_propose(struct raft_node *base, struct bytes command, struct raft_wait *wait);
+/* False when the wait is not among this turn's queued ones. */
+bool raftnode_forget_queued(struct raftnode *node, const struct raft_wait *wait);
+/* One append of all that is queued. */
+void raftnode_append_queued(struct raftnode *node);
+/* Entries from `index` on are gone. */
+void raftnode_orphan_from(struct raftnode *node, uint64_t index);
+/* The entry (index, term) was applied with this result. */
+void raftnode_finish_writes(struct raftnode *node, uint64_t index, uint64_t term, const struct apply_result *result);
+void raftnode_done_write(struct raftnode *node, struct raft_wait *wait, enum status status,
+                         const struct apply_result *result);
+
+/* ---- node_read.c ---- */
+
+enum status raftnode_read_index(struct raft_node *base, struct raft_wait *wait);
+enum status raftnode_wait_applied(struct raft_node *base, struct raft_wait *wait);
+/* New reads get a round (leader) or are asked for (follower). */
+void raftnode_start_reads(struct raftnode *node);
+/* Rounds up to core.confirmed_round are confirmed. */
+void raftnode_confirm_reads(struct raftnode *node);
+/* Leader, term or role changed: every unconfirmed read starts over. */
+void raftnode_restart_reads(struct raftnode *node);
+void raftnode_finish_reads(struct raftnode *node);
+void raftnode_receive_read(struct raftnode *node, const struct raft_message *message, void *token);
+void raftnode_receive_read_reply(struct raftnode *node, const struct raft_message *message);
+void raftnode_done_read(struct raftnode *node, struct raft_wait *wait, enum status status);
+
+/* ---- node_apply.c ---- */
+
+/* Applies committed entries, a bounded amount. */
+void raftnode_apply(struct raftnode *node);
+
+#endif

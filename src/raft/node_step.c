@@ -1,0 +1,150 @@
+/* From the core's outputs to disk work and messages. The order is the core's contract (raft/core/raft.h): first the log
+ * and the hard state, then the messages. */
+#include "raft/node_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/log.h"
+
+void raftnode_fail(struct raftnode *node) {
+  if (node->failed) return;
+  node->failed = true;
+  LOG_ERROR("raft", "storage_failed", LOG_STR("effect", "this node acknowledges nothing any more"));
+}
+
+static void must_store(struct raftnode *node, enum status status) {
+  if (status != STATUS_OK) raftnode_fail(node);
+}
+
+static void batch_add(struct raftnode *node, const struct log_entry *entry) {
+  buffer_append(&node->batch, entry, sizeof *entry);
+}
+
+static void append_batch(struct raftnode *node) {
+  struct log_store *log = node->storage->log;
+  const struct log_entry *entries = (const struct log_entry *)(void *)node->batch.data;
+  must_store(node, log->ops->append(log, entries, node->batch.len / sizeof *entries));
+  buffer_clear(&node->batch);
+}
+
+/* The message's entries behind the first append_skip, or the no-op. What is proposed comes from raftnode_append_queued.
+ */
+static void carry_out_append(struct raftnode *node, struct bytes entries) {
+  const struct raft_output *out = &node->out;
+  struct log_entry entry = {.index = out->append_index, .term = out->append_term};
+  if (out->append == RAFT_APPEND_NOOP) {
+    batch_add(node, &entry);
+  } else if (out->append == RAFT_APPEND_RECEIVED) {
+    uint32_t skip = out->append_skip;
+    for (uint32_t i = 0; i < skip + out->append_count; i++) {
+      CHECK(log_entry_next(&entries, &entry)); /* parsed before the core saw the message */
+      if (i < skip) continue;
+      batch_add(node, &entry);
+      entry.index++;
+    }
+  } else {
+    return;
+  }
+  append_batch(node);
+}
+
+static void carry_out_disk(struct raftnode *node, struct bytes entries) {
+  const struct raft_output *out = &node->out;
+  if (out->sync == 0) return;
+  struct log_store *log = node->storage->log;
+  if (out->truncate_from != 0) {
+    must_store(node, log->ops->delete_from(log, out->truncate_from));
+    raftnode_orphan_from(node, out->truncate_from);
+  }
+  carry_out_append(node, entries);
+  if (out->hard_state_changed)
+    must_store(node, node->storage->stable->ops->save(node->storage->stable, &out->hard_state));
+  node->sync_wanted = out->sync;
+}
+
+static void encode_visited(void *context, const struct log_entry *entry) {
+  log_entry_encode(context, entry->term, entry->command);
+}
+
+static bool is_request(const struct raft_message *message) {
+  return message->type == RAFT_APPEND || message->type == RAFT_VOTE || message->type == RAFT_TIMEOUT_NOW ||
+         message->type == RAFT_READ;
+}
+
+static void send_request(struct raftnode *node, const struct raft_message *message) {
+  buffer_clear(&node->scratch);
+  const struct raft_append *append = &message->as.append;
+  if (message->type == RAFT_APPEND && append->entries_count > 0) {
+    struct log_store *log = node->storage->log;
+    uint64_t first = append->prev_index + 1;
+    CHECK(log->ops->read_range(log, first, append->prev_index + append->entries_count, encode_visited,
+                               &node->scratch) == STATUS_OK);
+  }
+  node->transport->ops->send(node->transport, message, buffer_view(&node->scratch));
+}
+
+static void hold(struct raftnode *node, const struct raft_message *message, void *token) {
+  if (node->held_count == NODE_HELD_MAX) {
+    if (token != NULL) node->transport->ops->reply(node->transport, token, NULL);
+    return;
+  }
+  node->held[(node->held_first + node->held_count++) % NODE_HELD_MAX] = (struct held_message){*message, token};
+}
+
+static void deliver(struct raftnode *node, const struct raft_message *message, void *token) {
+  if (is_request(message)) {
+    send_request(node, message);
+  } else {
+    node->transport->ops->reply(node->transport, token, message);
+  }
+}
+
+/* Entries of a held AppendEntries are read from the log when it leaves, so it leaves only while they are still this
+ * leader's. */
+static bool still_true(const struct raftnode *node, const struct raft_message *message) {
+  if (message->type != RAFT_APPEND) return true;
+  return node->core.role == RAFT_LEADER && message->term == node->core.hard_state.term;
+}
+
+void raftnode_release_held(struct raftnode *node) {
+  while (node->held_count > 0 && !node->failed) {
+    struct held_message *held = &node->held[node->held_first];
+    if (held->message.after_sync > node->core.synced) return;
+    node->held_first = (node->held_first + 1) % NODE_HELD_MAX;
+    node->held_count--;
+    if (still_true(node, &held->message)) deliver(node, &held->message, held->token);
+  }
+}
+
+/* The step's reply, when there is one, answers the request at hand. */
+static void carry_out_messages(struct raftnode *node, void *token) {
+  for (uint32_t i = 0; i < node->out.messages_count && !node->failed; i++) {
+    struct raft_message *message = &node->out.messages[i];
+    void *answers = is_request(message) ? NULL : token;
+    if (answers != NULL) token = NULL;
+    if (message->after_sync > node->core.synced) {
+      hold(node, message, answers);
+    } else {
+      deliver(node, message, answers);
+    }
+  }
+  if (token != NULL) node->transport->ops->reply(node->transport, token, NULL);
+}
+
+void raftnode_step(struct raftnode *node, struct raft_event *event, struct bytes entries, void *token) {
+  event->now_ms = node->now_ms;
+  event->random = prng_next(&node->prng);
+  raft_step(&node->core, event, &node->out);
+  node->core_deadline_ms = node->out.deadline_ms;
+  bool restart_reads = node->out.leader_changed;
+  carry_out_disk(node, entries);
+  carry_out_messages(node, token);
+  if (restart_reads) raftnode_restart_reads(node);
+}
+
+void raftnode_step_plain(struct raftnode *node, enum raft_event_type type) {
+  struct raft_event event = {.type = type};
+  raftnode_step(node, &event, bytes_make(NULL, 0), NULL);
+}

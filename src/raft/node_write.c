@@ -1,0 +1,132 @@
+/* Writes: queued during a turn, appended in one piece at its end, answered when their (index, term) is applied or
+ * another is. */
+#include "raft/node_state.h"
+
+#include "base/check.h"
+
+static enum status not_leading(const struct raftnode *node) {
+  bool known = node->core.leader != RAFT_NODE_NONE && node->core.leader != node->options.cluster->self;
+  return known ? STATUS_NOT_LEADER : STATUS_NO_LEADER;
+}
+
+enum status raftnode_propose(struct raft_node *base, struct bytes command, struct raft_wait *wait) {
+  struct raftnode *node = raftnode_of(base);
+  CHECK(command.len > 0 && command.len <= UINT32_MAX);
+  if (node->failed) return STATUS_NO_LEADER;
+  if (node->core.role != RAFT_LEADER || node->core.transfer_to != RAFT_NODE_NONE) return not_leading(node);
+  if (node->proposals_count >= NODE_PROPOSALS_MAX) return STATUS_OVERLOADED;
+  if (node->queued.len > 0 && node->queued.len + command.len > NODE_PROPOSAL_BYTES_MAX) return STATUS_OVERLOADED;
+  log_entry_encode(&node->queued, 0, command);
+  buffer_append(&node->queued_waits, &wait, sizeof wait);
+  list_init(&wait->link);
+  wait->index = 0;
+  wait->term = 0;
+  wait->is_write = true;
+  node->queued_count++;
+  node->proposals_count++;
+  return STATUS_OK;
+}
+
+static struct raft_wait **queued_waits(struct raftnode *node) {
+  return (struct raft_wait **)(void *)node->queued_waits.data;
+}
+
+bool raftnode_forget_queued(struct raftnode *node, const struct raft_wait *wait) {
+  for (uint32_t i = 0; i < node->queued_count; i++) {
+    if (queued_waits(node)[i] != wait) continue;
+    queued_waits(node)[i] = NULL;
+    return true;
+  }
+  return false;
+}
+
+void raftnode_done_write(struct raftnode *node, struct raft_wait *wait, enum status status,
+                         const struct apply_result *result) {
+  list_remove(&wait->link);
+  node->proposals_count--;
+  wait->done(wait, status, result);
+}
+
+/* Leadership went between queueing and the end of the turn: nothing was done, and the client is told where to go. */
+static void refuse_queued(struct raftnode *node) {
+  enum status status = not_leading(node);
+  for (uint32_t i = 0; i < node->queued_count; i++) {
+    struct raft_wait *wait = queued_waits(node)[i];
+    if (wait != NULL) raftnode_done_write(node, wait, status, NULL);
+  }
+}
+
+static void append_entries(struct raftnode *node) {
+  struct log_entry entry = {.index = node->out.append_index};
+  struct bytes queued = buffer_view(&node->queued);
+  buffer_clear(&node->batch);
+  for (uint32_t i = 0; i < node->out.append_count; i++) {
+    CHECK(log_entry_next(&queued, &entry));
+    entry.term = node->out.append_term;
+    buffer_append(&node->batch, &entry, sizeof entry);
+    entry.index++;
+  }
+  struct log_store *log = node->storage->log;
+  const struct log_entry *entries = (const struct log_entry *)(void *)node->batch.data;
+  if (log->ops->append(log, entries, node->out.append_count) != STATUS_OK) raftnode_fail(node);
+  buffer_clear(&node->batch);
+}
+
+static void number_waits(struct raftnode *node) {
+  for (uint32_t i = 0; i < node->queued_count; i++) {
+    struct raft_wait *wait = queued_waits(node)[i];
+    if (wait == NULL) continue; /* cancelled: the entry goes its way without a listener */
+    wait->term = node->out.append_term;
+    wait->index = node->out.append_index + i;
+    list_push_back(&node->proposed, &wait->link);
+  }
+}
+
+void raftnode_append_queued(struct raftnode *node) {
+  if (node->queued_count == 0) return;
+  struct raft_event event = {.type = RAFT_EVENT_PROPOSE, .count = node->queued_count};
+  raftnode_step(node, &event, bytes_make(NULL, 0), NULL);
+  if (node->out.accepted) {
+    append_entries(node);
+    number_waits(node);
+  } else {
+    refuse_queued(node);
+  }
+  node->queued_count = 0;
+  buffer_clear(&node->queued_waits);
+  buffer_clear(&node->queued);
+  buffer_shrink(&node->queued, 1 << 20);
+}
+
+void raftnode_orphan_from(struct raftnode *node, uint64_t index) {
+  while (!list_empty(&node->proposed) && wait_of(node->proposed.prev)->index >= index) {
+    struct list *link = node->proposed.prev;
+    list_remove(link);
+    list_push_back(&node->orphans, link);
+  }
+}
+
+static void collect_orphans(struct raftnode *node, uint64_t index, struct list *finished) {
+  struct list *next = node->orphans.next;
+  while (next != &node->orphans) {
+    struct list *link = next;
+    next = next->next;
+    if (wait_of(link)->index != index) continue;
+    list_remove(link);
+    list_push_back(finished, link);
+  }
+}
+
+void raftnode_finish_writes(struct raftnode *node, uint64_t index, uint64_t term, const struct apply_result *result) {
+  struct list finished;
+  list_init(&finished);
+  collect_orphans(node, index, &finished);
+  if (!list_empty(&node->proposed) && wait_of(node->proposed.next)->index == index) {
+    list_push_back(&finished, list_pop_front(&node->proposed));
+  }
+  while (!list_empty(&finished)) {
+    struct raft_wait *wait = wait_of(finished.next);
+    bool applied = wait->term == term;
+    raftnode_done_write(node, wait, applied ? STATUS_OK : STATUS_NOT_LEADER, applied ? result : NULL);
+  }
+}

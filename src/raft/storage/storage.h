@@ -1,0 +1,72 @@
+/* What the Raft node needs of storage (seed: StableStore, LogStore). It belongs to the node; implementations: memory
+ * (memory.h) and, with durability, the WAL.
+ *
+ * Writes change what reads see at once; they are durable once a sync that was asked for after them has completed. Syncs
+ * complete in order (FIFO), never inside the call that asked. A store that failed says STATUS_IO to everything from
+ * then on. Thread-safe: a mutex guards the memory stores; the node's calls come from its loop. */
+#ifndef KV_RAFT_STORAGE_STORAGE_H
+#define KV_RAFT_STORAGE_STORAGE_H
+
+#include "base/status.h"
+#include "raft/core/raft.h"
+#include "raft/storage/entry.h"
+
+/* ---- StableStore: term and vote (and the proven mark) are one record ---- */
+
+struct stable_store;
+struct stable_store_ops {
+  void (*load)(struct stable_store *store, struct raft_hard_state *out);
+  enum status (*save)(struct stable_store *store, const struct raft_hard_state *state);
+};
+struct stable_store {
+  const struct stable_store_ops *ops;
+};
+
+/* The seed's four calls, on top of the one record. */
+uint64_t stable_get_current_term(struct stable_store *store);
+/* A higher term clears the vote in the same record; a lower one is STATUS_INVALID. */
+enum status stable_set_current_term(struct stable_store *store, uint64_t term);
+/* False when nobody has the vote of the current term. */
+bool stable_get_voted_for(struct stable_store *store, uint8_t *node);
+/* A second, different vote in one term is STATUS_INVALID. */
+enum status stable_set_voted_for(struct stable_store *store, uint8_t node);
+
+/* ---- LogStore: entries first_index .. last_index ---- */
+
+typedef void log_visit(void *context, const struct log_entry *entry); /* borrowed until it returns */
+
+struct log_store;
+struct log_store_ops {
+  uint64_t (*first_index)(struct log_store *store); /* 1 until a prefix was truncated */
+  uint64_t (*last_index)(struct log_store *store);  /* first_index - 1 when empty */
+  /* STATUS_NOT_FOUND when there is no such entry. */
+  enum status (*term_at)(struct log_store *store, uint64_t index, uint64_t *term);
+  /* Entries with consecutive indices from last_index + 1 (else STATUS_INVALID). Copies. */
+  enum status (*append)(struct log_store *store, const struct log_entry *entries, size_t count);
+  /* Visits lo .. hi in order, under the store's lock: internal memory is never handed out. STATUS_NOT_FOUND (and no
+   * visit) when not all exist. */
+  enum status (*read_range)(struct log_store *store, uint64_t lo, uint64_t hi, log_visit *visit, void *context);
+  /* The largest index up to `last` such that lo .. it encode to at most bytes_max; at least lo. */
+  uint64_t (*batch_end)(struct log_store *store, uint64_t lo, uint64_t last, uint64_t bytes_max);
+  /* Removes the suffix from `index` on; beyond the end: nothing. */
+  enum status (*delete_from)(struct log_store *store, uint64_t index);
+};
+struct log_store {
+  const struct log_store_ops *ops;
+};
+
+/* ---- both, over one ordered stream ---- */
+
+struct raft_storage;
+struct raft_storage_ops {
+  /* Makes everything written so far durable; completes with raftnode_synced(number, last index at this call), in order.
+   * `number` grows from call to call. */
+  enum status (*sync)(struct raft_storage *storage, uint64_t number);
+};
+struct raft_storage {
+  const struct raft_storage_ops *ops;
+  struct stable_store *stable;
+  struct log_store *log;
+};
+
+#endif
