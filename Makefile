@@ -4,6 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
+.SECONDARY:
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := all
 
@@ -247,6 +248,8 @@ $(BUILD)/fuzz_%: $(BUILD)/spec/fuzz/fuzz_%.o $(filter-out $(BUILD)/src/main.o,$(
     $(BUILD)/lua_modules.o $(BUILD)/link.stamp
 	$(call show,ld $@)
 	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(LDLIBS)
+
+-include $(FUZZ_TARGETS:$(BUILD)/%=$(BUILD)/spec/fuzz/%.d)
 
 # ---- the rest ----
 

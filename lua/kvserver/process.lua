@@ -129,8 +129,6 @@ function Process:__close()
   self:kill()
 end
 
-Process.__gc = Process.__close
-
 --- Runs a program to its end.
 -- @tparam table spec as in spawn, and `timeout_ms`
 -- @treturn table code, signal, stdout, stderr; an error when the time is over (the child is then killed)

@@ -2,7 +2,7 @@
 local http = require "spec.support.http"
 local task = require "kvserver.task"
 
-local fake_node = http.fake_node()
+local fake_node = http.native "fake_node"
 
 local function held(fake, list, count)
   local found = assert(task.wait_until(function()

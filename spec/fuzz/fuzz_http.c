@@ -1,7 +1,7 @@
 /* libFuzzer target of the HTTP reader. Checked on every input, as requests or as responses:
  *
  *   - the outcome (messages, failure, bytes consumed) does not depend on how the bytes are cut into feeds;
- *   - a request that was accepted, written again, is accepted as the same;
+ *   - a request that was accepted, written again, is accepted as the same; so is its path, percent-coded;
  *   - a connection with a handler that answers now, later and in any order gives one well-formed answer per request, in
  *     their order, never lets a read pass a write, and comes to its end.
  *
@@ -118,6 +118,35 @@ static void check_written_again(const struct http_message *request) {
   buffer_deinit(&got);
 }
 
+/* What decodes, encodes and decodes to the same; nothing is read beyond the end of a path. */
+static void check_percent(struct bytes path) {
+  struct buffer decoded;
+  struct buffer encoded;
+  struct buffer again;
+  buffer_init(&decoded);
+  buffer_init(&encoded);
+  buffer_init(&again);
+  struct bytes raw = lend(path);
+  if (http_percent_decode(raw, &decoded)) {
+    http_percent_encode(buffer_view(&decoded), &encoded);
+    CHECK(http_percent_decode(buffer_view(&encoded), &again));
+    CHECK(bytes_equal(buffer_view(&decoded), buffer_view(&again)));
+  } else {
+    CHECK(decoded.len == 0);
+  }
+  free((void *)raw.data);
+  buffer_deinit(&decoded);
+  buffer_deinit(&encoded);
+  buffer_deinit(&again);
+}
+
+static void check_accepted(const struct http_message *request) {
+  struct bytes raw;
+  if (http_query_find(request->query, "read", &raw)) CHECK(raw.len <= request->query.len);
+  check_percent(request->path);
+  check_written_again(request);
+}
+
 /* Returns false when the parser failed. */
 static bool feed_piece(struct http_parser *parser, struct bytes piece, size_t *consumed, struct buffer *log,
                        bool again) {
@@ -131,7 +160,7 @@ static bool feed_piece(struct http_parser *parser, struct bytes piece, size_t *c
     CHECK(progress != HTTP_NEED_MORE || at == piece.len);
     if (progress == HTTP_MESSAGE) buffer_append_format(log, "at %zu: ", *consumed + at);
     log_progress(log, parser, progress);
-    if (again && progress == HTTP_MESSAGE) check_written_again(http_parser_message(parser));
+    if (again && progress == HTTP_MESSAGE) check_accepted(http_parser_message(parser));
   } while (progress != HTTP_FAILED && at < piece.len);
   *consumed += at;
   return progress != HTTP_FAILED;

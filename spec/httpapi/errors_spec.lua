@@ -2,7 +2,7 @@
 local http = require "spec.support.http"
 local task = require "kvserver.task"
 
-local fake_node = http.fake_node()
+local fake_node = http.native "fake_node"
 
 local DEDUPED <const> = '{"client_id":"c","seq":1,"value":"1"}'
 local PLAIN <const> = '{"value":"1"}'
@@ -121,8 +121,11 @@ describe("a write refused at admission", function()
         assert.equal(row[4], reply.headers["retry-after"])
         assert.is_nil(reply.headers["x-raft-index"])
       end
-      fake:refuse()
       assert.equal(404, node:ask("GET /kv/a").status)
+      fake:refuse()
+      local connection <close> = node:connect()
+      connection:send(http.request("PUT /kv/a", PLAIN))
+      until_held(fake, 1)
     end)
   end
 end)
@@ -197,19 +200,33 @@ describe("a write that waited", function()
   end)
 
   it("holds back the reads behind it", function()
-    local fake = fake_node.create()
-    local node <close> = http.node(nil, fake)
-    local connection <close> = node:connect()
-    connection:send(http.request("PUT /kv/a", PLAIN) .. http.request("GET /kv/a"))
-    until_held(fake, 1)
-    fake:hold_reads(true)
-    task.yield()
-    assert.equal(0, #fake:held_reads())
-    fake:complete(1, "ok", { index = 1, ok = true })
-    assert.equal(200, connection:receive().status)
-    until_reads_held(fake, 1)
-    fake:complete_read(1, "ok")
-    assert.equal(404, connection:receive().status)
+    for _, read in ipairs(READS) do
+      local fake = fake_node.create()
+      fake:hold_reads(true)
+      local node <close> = http.node(nil, fake)
+      local connection <close> = node:connect()
+      connection:send(http.request("PUT /kv/a", PLAIN) .. http.request(table.unpack(read)))
+      until_held(fake, 1)
+      assert.equal(0, #fake:held_reads())
+      fake:complete(1, "ok", { index = 1, ok = true })
+      assert.equal(200, connection:receive().status)
+      until_reads_held(fake, 1)
+    end
+  end)
+
+  it("is held back by the reads before it", function()
+    for _, read in ipairs(READS) do
+      local fake = fake_node.create()
+      fake:hold_reads(true)
+      local node <close> = http.node(nil, fake)
+      local connection <close> = node:connect()
+      connection:send(http.request(table.unpack(read)) .. http.request("PUT /kv/a", PLAIN))
+      until_reads_held(fake, 1)
+      assert.equal(0, #fake:held())
+      fake:complete_read(1, "ok")
+      connection:receive(read[1]:match("^HEAD") ~= nil)
+      until_held(fake, 1)
+    end
   end)
 
   it("is cancelled, not left behind, when the node is closed", function()

@@ -144,6 +144,24 @@ describe("the HTTP API", function()
       "keys: 34603107 bytes of keys and values exceed the 33554432 of one reply; ask for fewer"), reply.body)
   end)
 
+  it("takes batches of 100000 and no more", function()
+    local node <close> = http.node()
+    local function keys(count) return '{"keys":["a"' .. (',"a"'):rep(count - 1) .. "]}" end
+    local function puts(count)
+      return '{"entries":[{"key":"a","value":""}' .. (',{"key":"a","value":""}'):rep(count - 1) .. "]}"
+    end
+    assert.equal(200, node:ask("POST /kv/mput", puts(100000)).status)
+    assert.equal('{"ok":true,"values":{"a":""}}', node:ask("POST /kv/mget", keys(100000)).body)
+    assert.equal('{"ok":true,"deleted":1}', node:ask("POST /kv/mdelete", keys(100000)).body)
+    local rows = { { "mput", puts, "entries" }, { "mget", keys, "keys" }, { "mdelete", keys, "keys" } }
+    for _, row in ipairs(rows) do
+      local reply = node:ask("POST /kv/" .. row[1], row[2](100001))
+      assert.equal(400, reply.status)
+      assert.equal(http.error_body("bad_request", row[3] .. ": more than the 100000 that one request may hold"),
+        reply.body)
+    end
+  end)
+
   it("ends a scan by bytes and goes on from next", function()
     local node <close> = http.node()
     for i = 1, 6 do

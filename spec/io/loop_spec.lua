@@ -102,6 +102,17 @@ describe("loop", function()
     assert.is_nil(fired_ms)
   end)
 
+  it("ends a turn after a timer that was due when it began", function()
+    local loop <close> = loop_probe.create()
+    local fired = {}
+    local due <close> = loop:timer(function() fired[#fired + 1] = "due" end)
+    local later <close> = loop:timer(function() fired[#fired + 1] = "later" end)
+    due:arm(0)
+    later:arm(100)
+    loop:turn(true)
+    assert.same({ "due" }, fired)
+  end)
+
   it("counts a delay from now, not from the last turn", function()
     local loop <close> = loop_probe.create()
     loop:turn()

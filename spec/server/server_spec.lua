@@ -286,29 +286,3 @@ describe("a restore", function()
     assert.equal('{"ok":true,"value":"5"}', waiting:receive().body)
   end)
 end)
-
-describe("the local node", function()
-  it("ends waits by their own deadlines, not in their order", function()
-    local slow <close> = http.node { request_timeout_ms = 60000 }
-    local quick <close> = http.node { request_timeout_ms = 20 }
-    local waiting <close> = slow:connect()
-    waiting:start(http.request("GET /kv/a?min_index=1"))
-    for _ = 1, 3 do assert.equal(504, quick:ask("GET /kv/a?min_index=1").status) end
-    slow:ask("PUT /kv/a", '{"value":"1"}')
-    assert.equal(200, waiting:receive().status)
-  end)
-
-  it("ends many waits for different indices as they come", function()
-    local node <close> = http.node()
-    local connections = {}
-    for i = 1, 20 do
-      connections[i] = node:connect()
-      connections[i]:send(http.request("GET /kv/a?min_index=" .. 21 - i))
-    end
-    for i = 20, 1, -1 do
-      node:ask("PUT /kv/a", ('{"value":"%d"}'):format(21 - i))
-      assert.equal(tostring(21 - i), connections[i]:receive().headers["x-raft-index"])
-      connections[i].socket:close()
-    end
-  end)
-end)

@@ -118,10 +118,11 @@ function M.node(config, fake)
   return setmetatable({ server = assert(server.start(options, fake and fake:pointer())) }, Node)
 end
 
---- The module fake_node, which the build puts beside the binary.
-function M.fake_node()
-  local path = package.searchpath("fake_node", os.getenv("KVSERVER_SPEC_CPATH") or "build/spec/?.so")
-  return assert(package.loadlib(assert(path, "run make native first"), "luaopen_fake_node"))()
+--- A module of spec/native, which the build puts beside the binary.
+-- @tparam string name
+function M.native(name)
+  local path = package.searchpath(name, os.getenv("KVSERVER_SPEC_CPATH") or "build/spec/?.so")
+  return assert(package.loadlib(assert(path, "run make native first"), "luaopen_" .. name))()
 end
 
 return M

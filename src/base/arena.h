@@ -1,5 +1,6 @@
-/* Memory for the length of one call: cut from the front of a block that the caller lends (usually on its stack), from
- * the heap when that is used up; all of it is given back at once. One thread. */
+/* Memory for the length of one call: cut from the front of a block that the caller lends (usually on its stack); when
+ * that is used up, small pieces from bigger blocks of the heap, big ones from the heap itself; all of it is given back
+ * at once. One thread. */
 #ifndef KV_BASE_ARENA_H
 #define KV_BASE_ARENA_H
 
@@ -9,10 +10,10 @@
 #include "base/list.h"
 
 struct arena {
-  uint8_t *block;   /* the caller's, aligned for anything */
+  uint8_t *block;   /* where small pieces come from now: the caller's, then one of `heap`; aligned for anything */
   size_t len;       /* bytes in use at its front */
   size_t capacity;  /* its size */
-  struct list heap; /* allocations that did not fit, each owned */
+  struct list heap; /* what came from the heap, owned */
 };
 
 void arena_init(struct arena *arena, void *block, size_t block_bytes); /* keeps `block` until arena_deinit */

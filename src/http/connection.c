@@ -258,7 +258,6 @@ static void enter(struct http_connection *connection) {
 
 static void leave(struct http_connection *connection, uint64_t now_ms) {
   if (connection->input_ended) finish_input(connection);
-  if (connection->closing) buffer_clear(&connection->backlog);
   pay_continue(connection);
   set_deadline(connection, now_ms);
   trim(connection);
@@ -344,7 +343,6 @@ void http_connection_drain(struct http_connection *connection) {
   connection->closing = true;
   connection->owes_continue = false;
   connection->deadline_ms = UINT64_MAX;
-  if (!connection->entered) buffer_clear(&connection->backlog);
   if (connection->message_waits || list_empty(&connection->line)) return;
   ((struct http_exchange *)connection->line.prev)->close = true;
 }

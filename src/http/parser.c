@@ -4,8 +4,8 @@
  * guard and llhttp say so at the same byte; if they ever disagree, the message is refused.
  *
  * llhttp never sees the method of a request: it knows a fixed list and leaves HTTP for some of them (CONNECT, PRI, the
- * verbs of RTSP). The guard collects the token, and llhttp gets STAND_IN_METHOD. Nor does llhttp see anything twice: it
- * is reset for each message, so none of its states outlives one.
+ * verbs of RTSP). The guard collects the token, and llhttp gets STAND_IN_METHOD. And llhttp is reset for each message,
+ * so none of its states outlives one: an Upgrade, which it would follow, is never taken.
  *
  * Failure modes: the guard's (fail_status of the guard), llhttp's (400 with its reason), the head's (a fault of
  * http/head.h). Whichever is first in the byte stream wins, so the outcome does not depend on how it was cut. */
@@ -195,7 +195,6 @@ static int on_head_complete(llhttp_t *llhttp) {
   }
   parser->message.keep_alive = may_carry_another(parser);
   parser->head_complete = true;
-  llhttp->upgrade = 0; /* never taken (RFC 9110 7.8 lets a server ignore it) */
   return parser->framing.kind == HTTP_BODY_NONE ? 1 : 0;
 }
 

@@ -22,7 +22,8 @@ struct http_client {
   char host_header[288]; /* HOST:PORT */
   uint64_t body_bytes_max;
   struct io_tcp *tcp;         /* NULL: not connected */
-  bool connected;             /* tcp is writable for the first time */
+  bool connected;             /* tcp is open, not on its way */
+  bool proven;                /* tcp has brought an answer */
   struct http_parser *parser; /* owned; NULL before the first connection; of the present or last one */
   struct buffer out;          /* encoded requests that are not wholly sent */
   size_t out_sent;            /* the first bytes of `out`, already gone */
@@ -74,6 +75,7 @@ static void disconnect(struct http_client *client) {
   if (client->tcp != NULL) io_tcp_close(client->tcp);
   client->tcp = NULL;
   client->connected = false;
+  client->proven = false;
 }
 
 /* Closes the connection and ends what is in flight; requests that a `done` adds meanwhile are not meant. Overdue ones
@@ -101,9 +103,9 @@ static void fail_all(struct http_client *client, enum status status, const char 
 
 static void connect_now(struct http_client *client);
 
-/* The connection is over. What was not sent yet goes on with a new one. */
+/* The connection is over. If it had worked and nothing of what is queued was sent, that goes on with a new one. */
 static void connection_lost(struct http_client *client, enum status status, const char *why) {
-  bool untouched = client->connected && client->requests_count > 0 && client->out_sent == 0 &&
+  bool untouched = client->proven && client->requests_count > 0 && client->out_sent == 0 &&
                    client->out.len == client->requests_bytes;
   disconnect(client);
   if (untouched)
@@ -117,6 +119,7 @@ static bool take_response(struct http_client *client) {
   const struct http_message *response = http_parser_message(client->parser);
   if (response->status < 200 && response->status != 101) return true; /* 100, 103: the real one follows */
   bool keep_alive = response->keep_alive;
+  client->proven = true;
   bool destroyed = false;
   client->destroyed = &destroyed;
   request_end(client, first_request(client), STATUS_OK, response, "");
@@ -133,7 +136,7 @@ static void on_data(void *context, struct bytes data) {
   struct http_client *client = context;
   while (data.len > 0) {
     if (list_empty(&client->requests)) { /* nobody asked: a 408 for an idle connection, or worse */
-      disconnect(client);
+      fail_all(client, STATUS_CLOSED, "");
       return;
     }
     if (first_request(client)->head && !http_parser_in_message(client->parser)) http_parser_expect_head(client->parser);

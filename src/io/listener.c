@@ -116,12 +116,14 @@ static int open_socket(const char *host, uint16_t port, struct error *err) {
 }
 
 static uint16_t bound_port(int fd) {
-  struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+  union {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+  } address = {.any.sa_family = AF_UNSPEC};
   socklen_t size = sizeof address;
-  CHECK(getsockname(fd, (struct sockaddr *)&address, &size) == 0);
-  in_port_t port = address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                                 : ((struct sockaddr_in *)&address)->sin_port;
-  return ntohs(port);
+  CHECK(getsockname(fd, &address.any, &size) == 0);
+  return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
 enum status io_listen(struct io_loop *loop, const char *host, uint16_t port,

@@ -16,7 +16,6 @@
 #include "script/lua_rawsocket.h"
 #include "script/pending.h"
 
-#include <ctype.h>
 #include <lauxlib.h>
 #include <stdlib.h>
 
@@ -52,6 +51,10 @@ static struct outcome *outcome_create(size_t headers_count, size_t bytes) {
   return outcome;
 }
 
+static uint8_t lower(uint8_t byte) {
+  return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
+}
+
 static struct outcome *outcome_of_response(const struct http_message *response) {
   size_t bytes = response->body.len;
   for (size_t i = 0; i < response->headers_count; i++) {
@@ -65,7 +68,7 @@ static struct outcome *outcome_of_response(const struct http_message *response) 
     uint8_t *name = free_space;
     outcome->headers[i].name = copy_into(&free_space, response->headers[i].name);
     for (; name < free_space; name++)
-      *name = (uint8_t)tolower(*name);
+      *name = lower(*name);
     outcome->headers[i].value = copy_into(&free_space, response->headers[i].value);
   }
   return outcome;

@@ -105,20 +105,20 @@ static int loop_waker(lua_State *L) {
 }
 
 static int after_sleep(lua_State *L, int status, lua_KContext context) {
+  (void)L;
   (void)status;
   (void)context;
-  lua_settop(L, 1);
-  return waker_close(L); /* the timer's handle need not wait for the collector */
+  return 0;
 }
 
 static int loop_sleep(lua_State *L) {
   uint64_t ms = check_ms(L, 1);
   lua_settop(L, 0);
-  lua_pushcfunction(L, waker_await);
   struct waker *waker = push_waker(L);
-  lua_pushvalue(L, -1);
-  lua_insert(L, 1); /* at 1 for after_sleep */
+  lua_toclose(L, 1); /* however this ends, the timer goes at once */
   arm(L, waker, ms);
+  lua_pushcfunction(L, waker_await);
+  lua_pushvalue(L, 1);
   lua_callk(L, 1, 0, 0, after_sleep);
   return after_sleep(L, LUA_OK, 0);
 }

@@ -189,17 +189,15 @@ static void run_ready(struct script_vm *vm) {
   }
 }
 
-/* One round: tasks, then a turn. False when the loop has nothing to wait for and no task is ready. */
-static bool run_round(struct script_vm *vm, lua_State *L, bool block) {
+/* One round: tasks, then a turn unless they set *done. False when the loop has nothing to wait for and no task is
+ * ready. */
+static bool run_round(struct script_vm *vm, lua_State *L, enum io_turn mode, const bool *done) {
   lua_State *outer = vm->running;
   struct task *current = vm->current;
   vm->running = L;
   run_ready(vm);
   bool alive = true;
-  if (!vm->exiting) {
-    bool idle = list_empty(&vm->ready);
-    alive = script_turn(vm, block && idle ? IO_TURN_BLOCK : IO_TURN_NOWAIT);
-  }
+  if (!vm->exiting && !*done) alive = script_turn(vm, list_empty(&vm->ready) ? mode : IO_TURN_NOWAIT);
   vm->running = outer;
   vm->current = current;
   return alive || !list_empty(&vm->ready);
@@ -208,14 +206,15 @@ static bool run_round(struct script_vm *vm, lua_State *L, bool block) {
 bool scheduler_run_until(struct script_vm *vm, lua_State *L, const bool *done) {
   bool alive = true;
   while (!*done && alive) {
-    alive = run_round(vm, L, true);
+    alive = run_round(vm, L, IO_TURN_BLOCK, done);
     if (vm->exiting) script_exit(vm);
   }
   return *done;
 }
 
 void scheduler_run_once(struct script_vm *vm, lua_State *L) {
-  run_round(vm, L, false);
+  bool never = false;
+  run_round(vm, L, IO_TURN_NOWAIT, &never);
   if (vm->exiting) script_exit(vm);
 }
 

@@ -16,6 +16,7 @@
 #include <yajl/yajl_parse.h>
 
 #include "base/arena.h"
+#include "base/hash.h"
 #include "base/utf8.h"
 #include "types/limits.h"
 
@@ -24,12 +25,14 @@ enum {
   NAMES_CAPACITY_MIN = 16,    /* grows by doubling */
   NAMES_COMPARED_MAX = 16,    /* fields of one object up to which each new one is compared with all others */
   NAME_SHOWN_BYTES_MAX = 64,  /* of a duplicate name in its message */
+  PROBES_PER_NAME_MAX = 4,    /* on average, in the hash table; chance makes it less than 2 */
   SURROGATE_ESCAPE_CHARS = 6, /* \uXXXX */
 };
 
 struct name {
   struct bytes text;
-  size_t end; /* offset behind it in the text */
+  size_t end;    /* offset behind it in the text */
+  uint64_t hash; /* set for big objects only */
 };
 
 struct reader {
@@ -190,18 +193,59 @@ static int compare_names(const void *left, const void *right) {
   return order != 0 ? order : (a->end > b->end) - (a->end < b->end);
 }
 
+/* The first name in the text that stands there a second time; NULL when there is none. Changes the order. */
+static const struct name *find_by_sorting(struct name *names, size_t count) {
+  const struct name *found = NULL;
+  qsort(names, count, sizeof *names, compare_names);
+  for (size_t i = 1; i < count; i++) {
+    if (!bytes_equal(names[i - 1].text, names[i].text)) continue;
+    if (found == NULL || names[i].end < found->end) found = &names[i];
+  }
+  return found;
+}
+
+/* The same, in open addressing: a slot holds the place of a name, counted from 1. False when it took too many probes.
+ */
+static bool find_by_hash(struct name *names, size_t count, uint32_t *slots, size_t slots_count,
+                         const struct name **found) {
+  size_t probes_left = count * PROBES_PER_NAME_MAX;
+  for (size_t i = 0; i < count; i++) {
+    names[i].hash = hash128_of(names[i].text, 0).low;
+    size_t slot = names[i].hash & (slots_count - 1);
+    for (; slots[slot] != 0; slot = (slot + 1) & (slots_count - 1)) {
+      const struct name *other = &names[slots[slot] - 1];
+      if (other->hash == names[i].hash && bytes_equal(other->text, names[i].text)) {
+        *found = &names[i];
+        return true;
+      }
+      if (probes_left-- == 0) return false;
+    }
+    slots[slot] = (uint32_t)i + 1;
+  }
+  *found = NULL;
+  return true;
+}
+
+static const struct name *find_duplicate(struct reader *reader, struct name *names, size_t count) {
+  size_t slots_count = 1;
+  while (slots_count < 2 * count)
+    slots_count *= 2;
+  uint32_t *slots = arena_alloc(&reader->arena, slots_count * sizeof *slots);
+  memset(slots, 0, slots_count * sizeof *slots);
+  const struct name *found;
+  bool hashed = find_by_hash(names, count, slots, slots_count, &found);
+  arena_free(&reader->arena, slots);
+  return hashed ? found : find_by_sorting(names, count);
+}
+
 /* The names of the object that ends are forgotten. */
 static int close_names(struct reader *reader) {
   size_t first = reader->first_name[reader->depth - 1];
   size_t count = reader->names_count - first;
   reader->names_count = first;
-  if (count <= NAMES_COMPARED_MAX + 1) return 1;
-  struct name *names = reader->names + first;
-  qsort(names, count, sizeof *names, compare_names);
-  for (size_t i = 1; i < count; i++) {
-    if (bytes_equal(names[i - 1].text, names[i].text)) return fail_duplicate(reader, &names[i]);
-  }
-  return 1;
+  if (count <= NAMES_COMPARED_MAX + 1) return 1; /* each was compared with all others */
+  const struct name *duplicate = find_duplicate(reader, reader->names + first, count);
+  return duplicate == NULL || fail_duplicate(reader, duplicate);
 }
 
 /* ---- yajl's callbacks: 1 goes on, 0 ends, with the message already in reader->err ---- */

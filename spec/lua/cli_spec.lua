@@ -1,0 +1,83 @@
+local child = require "spec.support.child"
+local options = require "kvserver.options"
+local version = require "kvserver.version"
+
+describe("kvserver --help and --version", function()
+  it("print to stdout and end with 0", function()
+    local result = child.run { "--version" }
+    assert.are.same({ code = 0, signal = 0, stdout = ("kvserver %s\n"):format(version), stderr = "" }, result)
+    result = child.run { "--help" }
+    assert.are.equal(0, result.code)
+    assert.are.equal("", result.stderr)
+    assert.matches("Usage: kvserver", result.stdout, 1, true)
+  end)
+
+  it("name every option, and what this version does not have", function()
+    local help = child.run({ "--help" }).stdout:gsub("%s+", " ")
+    for _, row in ipairs(options.rows) do
+      assert.matches("--" .. row.name, help, 1, true)
+      assert.matches(row.later and "Not in this version: " .. row.later or row.help, help, 1, true)
+    end
+  end)
+end)
+
+describe("a usage error", function()
+  local cases = {
+    { { "--lisen", "x" }, "--lisen: unknown option (did you mean --listen?)" },
+    { { "--quux" }, "--quux: unknown option" },
+    { { "--max_key_bytes", "1" }, "--max_key_bytes: unknown option (did you mean --max-key-bytes?)" },
+    { { "-l" }, "-l: unknown option" },
+    { { "--" }, "--: unknown option" },
+    { { "--listen" }, "--listen: expected HOST:PORT" },
+    { { "--listen", "7000" }, '--listen: expected HOST:PORT, got "7000"' },
+    { { "--listen", "a:65536" }, '--listen: expected HOST:PORT, got "a:65536"' },
+    { { "--listen=a b:1" }, '--listen: expected HOST:PORT, got "a b:1"' },
+    { { "--id", "a/b" }, '--id: expected a node id: 1 to 63 of a-z A-Z 0-9 . _ -, got "a/b"' },
+    { { "--id", ("x"):rep(64) }, "--id: expected a node id: 1 to 63 of a-z A-Z 0-9 . _ -" },
+    { { "--peers", "n1" }, '--peers: expected ID=HOST:PORT, each id once, separated by commas, got "n1"' },
+    { { "--peers", "n1=a:1,n1=a:1" }, "--peers: expected ID=HOST:PORT, each id once" },
+    { { "--peers", "n1=a:1," }, "--peers: expected ID=HOST:PORT, each id once" },
+    { { "--peers", "n1=x" }, '--peers.n1: expected HOST:PORT, got "x"' },
+    { { "--peers", "n2=a:1" }, "--peers: expected the node itself (n1) among the peers" },
+    { { "--peers", "n1=a:1,n2=a:2" }, "clusters are not in this version" },
+    { { "--max-key-bytes", "0" }, '--max-key-bytes: expected an integer from 1 to 65535, got "0"' },
+    { { "--max-body-bytes", "1e6" }, '--max-body-bytes: expected an integer from 1 to 67108864, got "1e6"' },
+    { { "--max-value-bytes", "99999999999999999999" }, "--max-value-bytes: expected an integer from 1 to 16777215" },
+    { { "--max-connections", "" }, '--max-connections: expected an integer from 1 to 1000000, got ""' },
+    { { "--request-timeout-ms", "-5" }, '--request-timeout-ms: expected an integer from 1 to 3600000, got "-5"' },
+    { { "--read-policy", "fast" }, '--read-policy: expected one of readindex, stale, got "fast"' },
+    { { "--write-mode", "async" }, '--write-mode: expected sync (async is not in this version), got "async"' },
+    { { "--log-level", "loud" }, "--log-level: expected one of debug, info, warn, error" },
+    { { "--log-format", "xml" }, "--log-format: expected one of logfmt, json" },
+    { { "--seed", "x" }, "--seed: expected an integer" },
+    { { "--script-memory-bytes", "x" }, "--script-memory-bytes: expected an integer" },
+    { { "--memory=yes" }, '--memory: takes no value, got "yes"' },
+    { { "--config", "/nowhere/c.lua" }, "/nowhere/c.lua" },
+    { { "--script" }, "--script: expected FILE" },
+  }
+  for _, case in ipairs(cases) do
+    it(("%s: %s"):format(table.concat(case[1], " "):sub(1, 40), case[2]), function()
+      local result = child.run(case[1])
+      assert.are.equal(2, result.code)
+      assert.are.equal("", result.stdout)
+      assert.matches(case[2], result.stderr, 1, true)
+    end)
+  end
+
+  for _, row in ipairs(options.rows) do
+    if row.later then
+      it(("--%s is refused by name"):format(row.name), function()
+        local result = child.run { "--" .. row.name, row.argument and "1" or nil }
+        assert.are.equal(2, result.code)
+        assert.matches(("kvserver: --%s: %s"):format(row.name, row.later), result.stderr, 1, true)
+      end)
+    end
+  end
+
+  it("in a configuration file names file and key", function()
+    local file <close> = child.file("return { peers = { n2 = 'x' } }")
+    local result = child.run { "--config", file.path }
+    assert.are.equal(2, result.code)
+    assert.matches(file.path .. ': peers.n2: expected HOST:PORT, got "x"', result.stderr, 1, true)
+  end)
+end)
