@@ -218,16 +218,17 @@ void raftnode_receive(struct raftnode *node, const struct raft_message *message,
   node->now_ms = now_ms;
   if (message->type == RAFT_READ) {
     raftnode_receive_read(node, message, token);
-  } else if (message->type == RAFT_READ_REPLY) {
-    raftnode_receive_read_reply(node, message);
   } else if (node->failed) {
     if (token != NULL) node->transport->ops->reply(node->transport, token, NULL);
+  } else if (message->type == RAFT_READ_REPLY) {
+    raftnode_receive_read_reply(node, message);
   } else {
     receive_core(node, message, entries, token);
   }
 }
 
 void raftnode_peer_down(struct raftnode *node, uint8_t peer, uint64_t now_ms) {
+  if (node->failed) return;
   node->now_ms = now_ms;
   struct raft_event event = {.type = RAFT_EVENT_PEER_DOWN, .peer = peer};
   raftnode_step(node, &event, bytes_make(NULL, 0), NULL);
@@ -243,6 +244,7 @@ void raftnode_synced(struct raftnode *node, uint64_t number, uint64_t last_index
 
 enum status raftnode_transfer(struct raftnode *node, uint8_t peer, uint64_t now_ms) {
   if (peer >= node->options.cluster->members_count || peer == node->options.cluster->self) return STATUS_INVALID;
+  if (node->failed) return STATUS_NOT_LEADER;
   node->now_ms = now_ms;
   struct raft_event event = {.type = RAFT_EVENT_TRANSFER, .peer = peer};
   raftnode_step(node, &event, bytes_make(NULL, 0), NULL);
@@ -285,14 +287,22 @@ static void sync_storage(struct raftnode *node) {
   if (node->storage->ops->sync(node->storage, number) != STATUS_OK) raftnode_fail(node);
 }
 
+static void send_turn(struct raftnode *node) {
+  raftnode_start_reads(node);
+  raftnode_step_plain(node, RAFT_EVENT_FLUSH);
+}
+
 void raftnode_turn(struct raftnode *node, uint64_t now_ms) {
   node->now_ms = now_ms;
-  if (!node->failed) {
-    if (now_ms >= node->core_deadline_ms) raftnode_step_plain(node, RAFT_EVENT_TIMEOUT);
-    raftnode_append_queued(node);
-    raftnode_start_reads(node);
-    raftnode_step_plain(node, RAFT_EVENT_FLUSH);
-    sync_storage(node);
+  /* Storage may fail at each write; the core is then ahead of the log and must not be stepped any more. */
+  if (!node->failed && now_ms >= node->core_deadline_ms) raftnode_step_plain(node, RAFT_EVENT_TIMEOUT);
+  if (!node->failed) raftnode_append_queued(node);
+  if (!node->failed) send_turn(node);
+  sync_storage(node);
+  if (node->failed) {
+    raftnode_refuse_queued(node, STATUS_NO_LEADER);
+    raftnode_restart_reads(node);
+  } else {
     raftnode_apply(node);
     raftnode_confirm_reads(node);
   }
@@ -323,8 +333,7 @@ uint64_t raftnode_last_applied(const struct raftnode *node) {
   return node->last_applied;
 }
 
-void raftnode_on_applied(struct raftnode *node, void (*applied)(void *context, const struct log_entry *entry),
-                         void *context) {
+void raftnode_on_applied(struct raftnode *node, raftnode_applied *applied, void *context) {
   node->applied = applied;
   node->applied_context = context;
 }

@@ -64,8 +64,8 @@ bool raftnode_failed(const struct raftnode *node);
 /* The core's state, for status and checkers. */
 const struct raft *raftnode_core(const struct raftnode *node);
 uint64_t raftnode_last_applied(const struct raftnode *node);
-/* A checker's ear: called after each applied entry (sim). NULL to stop. */
-void raftnode_on_applied(struct raftnode *node, void (*applied)(void *context, const struct log_entry *entry),
-                         void *context);
+/* A checker's ear: called after each applied entry with what it gave (sim). NULL to stop. */
+typedef void raftnode_applied(void *context, const struct log_entry *entry, const struct apply_result *result);
+void raftnode_on_applied(struct raftnode *node, raftnode_applied *applied, void *context);
 
 #endif

@@ -18,7 +18,7 @@ static void apply_entry(struct raftnode *node, const struct log_entry *entry) {
     result = kvsm_apply(node->sm, entry->index, &command);
   }
   node->last_applied = entry->index;
-  if (node->applied != NULL) node->applied(node->applied_context, entry);
+  if (node->applied != NULL) node->applied(node->applied_context, entry, &result);
   raftnode_finish_writes(node, entry->index, entry->term, &result);
 }
 
@@ -35,5 +35,5 @@ void raftnode_apply(struct raftnode *node) {
   for (entry.index = first; log_entry_next(&encoded, &entry); entry.index++)
     apply_entry(node, &entry);
   CHECK(node->last_applied == last);
-  buffer_shrink(&node->scratch, 4 * NODE_APPLY_BYTES_MAX);
+  buffer_shrink(&node->scratch, (size_t)4 * NODE_APPLY_BYTES_MAX);
 }

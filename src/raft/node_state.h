@@ -75,7 +75,7 @@ struct raftnode {
   struct list remote_sent;
   uint64_t sweep_ms; /* next look for passed deadlines */
 
-  void (*applied)(void *context, const struct log_entry *entry);
+  raftnode_applied *applied;
   void *applied_context;
 };
 
@@ -101,6 +101,8 @@ void raftnode_fail(struct raftnode *node);
 enum status raftnode_propose(struct raft_node *base, struct bytes command, struct raft_wait *wait);
 /* False when the wait is not among this turn's queued ones. */
 bool raftnode_forget_queued(struct raftnode *node, const struct raft_wait *wait);
+/* Nothing was done for what is queued; its clients are told so. */
+void raftnode_refuse_queued(struct raftnode *node, enum status status);
 /* One append of all that is queued. */
 void raftnode_append_queued(struct raftnode *node);
 /* Entries from `index` on are gone. */

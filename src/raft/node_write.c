@@ -47,13 +47,19 @@ void raftnode_done_write(struct raftnode *node, struct raft_wait *wait, enum sta
   wait->done(wait, status, result);
 }
 
-/* Leadership went between queueing and the end of the turn: nothing was done, and the client is told where to go. */
-static void refuse_queued(struct raftnode *node) {
-  enum status status = not_leading(node);
+static void clear_queued(struct raftnode *node) {
+  node->queued_count = 0;
+  buffer_clear(&node->queued_waits);
+  buffer_clear(&node->queued);
+  buffer_shrink(&node->queued, 1 << 20);
+}
+
+void raftnode_refuse_queued(struct raftnode *node, enum status status) {
   for (uint32_t i = 0; i < node->queued_count; i++) {
     struct raft_wait *wait = queued_waits(node)[i];
     if (wait != NULL) raftnode_done_write(node, wait, status, NULL);
   }
+  clear_queued(node);
 }
 
 static void append_entries(struct raftnode *node) {
@@ -90,12 +96,11 @@ void raftnode_append_queued(struct raftnode *node) {
     append_entries(node);
     number_waits(node);
   } else {
-    refuse_queued(node);
+    /* Leadership went between queueing and the end of the turn. */
+    raftnode_refuse_queued(node, not_leading(node));
+    return;
   }
-  node->queued_count = 0;
-  buffer_clear(&node->queued_waits);
-  buffer_clear(&node->queued);
-  buffer_shrink(&node->queued, 1 << 20);
+  clear_queued(node);
 }
 
 void raftnode_orphan_from(struct raftnode *node, uint64_t index) {

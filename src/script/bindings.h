@@ -12,5 +12,8 @@ int luaopen_kvserver_kvsm(lua_State *L);       /* the state machine and its orde
 int luaopen_kvserver_http(lua_State *L);       /* the parser, the server side of a connection, percent coding */
 int luaopen_kvserver_httpclient(lua_State *L); /* blocking HTTP client on the loop */
 int luaopen_kvserver_server(lua_State *L);     /* a node in this process */
+int luaopen_kvserver_raft(lua_State *L);       /* the Raft core, memory stores and node, one by one */
+int luaopen_kvserver_sim(lua_State *L);        /* simulated worlds, linearizability */
+int luaopen_kvserver_raftrpc(lua_State *L);    /* Raft over HTTP: encodings, a transport */
 
 #endif

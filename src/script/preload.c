@@ -16,6 +16,9 @@ static const luaL_Reg bindings[] = {{"kvserver.loop", luaopen_kvserver_loop},
                                     {"kvserver.http", luaopen_kvserver_http},
                                     {"kvserver.httpclient", luaopen_kvserver_httpclient},
                                     {"kvserver.server", luaopen_kvserver_server},
+                                    {"kvserver.raft", luaopen_kvserver_raft},
+                                    {"kvserver.sim", luaopen_kvserver_sim},
+                                    {"kvserver.raftrpc", luaopen_kvserver_raftrpc},
                                     {"luv", luv_bridge_open},
                                     {NULL, NULL}};
 

@@ -32,13 +32,20 @@ void raft_become_follower(struct raft *raft, struct raft_output *out, uint64_t t
   raft_reset_election_timer(raft);
 }
 
-/* An unproven node may stand only as long as it has nothing (DESIGN.md, Unproven nodes). */
-static bool may_campaign(const struct raft *raft) {
-  return raft->hard_state.proven || raft->last_index == 0;
+static uint32_t count_of(uint64_t set) {
+  return (uint32_t)__builtin_popcountll(set);
 }
 
+/* In a cluster that never had a leader nobody has anything, candidate and voters alike: there is nothing to remember.
+ */
 static bool has_quorum_of_votes(const struct raft *raft) {
-  return (uint32_t)__builtin_popcountll(raft->votes) >= raft_quorum(raft->config.nodes_count);
+  uint32_t votes = count_of(raft->votes);
+  return raft_can_decide(raft, votes, raft->last_index == 0 ? votes : count_of(raft->proven_votes));
+}
+
+static void vote_for_self(struct raft *raft) {
+  raft->votes = UINT64_C(1) << raft->config.self;
+  raft->proven_votes = raft->hard_state.proven ? raft->votes : 0;
 }
 
 static void ask_for_votes(struct raft *raft, struct raft_output *out, uint64_t term, bool pre, bool transfer) {
@@ -57,7 +64,7 @@ static void campaign(struct raft *raft, struct raft_output *out, bool transfer) 
   raft->role = RAFT_CANDIDATE;
   raft->leader = RAFT_NODE_NONE;
   raft->verified_index = raft->commit_index;
-  raft->votes = UINT64_C(1) << raft->config.self;
+  vote_for_self(raft);
   out->leader_changed = true;
   raft_reset_election_timer(raft);
   if (has_quorum_of_votes(raft)) {
@@ -69,11 +76,10 @@ static void campaign(struct raft *raft, struct raft_output *out, bool transfer) 
 
 void raft_election_timeout(struct raft *raft, struct raft_output *out) {
   raft_reset_election_timer(raft);
-  if (!may_campaign(raft)) return;
   if (raft->role != RAFT_PRE_CANDIDATE || raft->leader != RAFT_NODE_NONE) out->leader_changed = true;
   raft->role = RAFT_PRE_CANDIDATE;
   raft->leader = RAFT_NODE_NONE;
-  raft->votes = UINT64_C(1) << raft->config.self;
+  vote_for_self(raft);
   if (has_quorum_of_votes(raft)) {
     campaign(raft, out, false);
     return;
@@ -86,10 +92,9 @@ void raft_start_fixed_leader(struct raft *raft, struct raft_output *out) {
   raft_become_leader(raft, out);
 }
 
-/* Thesis 3.6.1, and what an unproven node may not decide. The comparison is with everything appended here, durable or
- * not: an entry that may still be acknowledged counts. */
+/* Thesis 3.6.1. The comparison is with everything appended here, durable or not: an entry that may still be
+ * acknowledged counts. */
 static bool log_is_acceptable(const struct raft *raft, const struct raft_vote *vote) {
-  if (!raft->hard_state.proven && vote->last_index != 0) return false;
   if (vote->last_term != raft->last_term) return vote->last_term > raft->last_term;
   return vote->last_index >= raft->last_index;
 }
@@ -97,7 +102,8 @@ static bool log_is_acceptable(const struct raft *raft, const struct raft_vote *v
 static struct raft_message *vote_reply(struct raft *raft, const struct raft_message *request, struct raft_output *out) {
   struct raft_message *reply = raft_send(raft, out, RAFT_VOTE_REPLY, request->from);
   CHECK(reply != NULL);
-  reply->as.vote_reply = (struct raft_vote_reply){.pre = request->as.vote.pre, .vote_term = request->term};
+  reply->as.vote_reply = (struct raft_vote_reply){
+      .pre = request->as.vote.pre, .proven = raft->hard_state.proven, .vote_term = request->term};
   return reply;
 }
 
@@ -128,6 +134,7 @@ void raft_handle_vote_reply(struct raft *raft, const struct raft_message *messag
   uint64_t asked_term = raft->hard_state.term + (reply->pre ? 1 : 0);
   if (raft->role != asking || reply->vote_term != asked_term || !reply->granted) return;
   raft->votes |= UINT64_C(1) << message->from;
+  if (reply->proven) raft->proven_votes |= UINT64_C(1) << message->from;
   if (!has_quorum_of_votes(raft)) return;
   if (reply->pre) {
     campaign(raft, out, false);
@@ -137,6 +144,6 @@ void raft_handle_vote_reply(struct raft *raft, const struct raft_message *messag
 }
 
 void raft_handle_timeout_now(struct raft *raft, const struct raft_message *message, struct raft_output *out) {
-  if (raft->role != RAFT_FOLLOWER || message->from != raft->leader || !may_campaign(raft)) return;
+  if (raft->role != RAFT_FOLLOWER || message->from != raft->leader || !raft->hard_state.proven) return;
   campaign(raft, out, true);
 }

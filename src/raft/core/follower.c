@@ -9,8 +9,9 @@ static struct raft_message *append_reply(struct raft *raft, const struct raft_me
   struct raft_message *reply = raft_send(raft, out, RAFT_APPEND_REPLY, request->from);
   CHECK(reply != NULL);
   reply->after_sync = raft_unsynced(raft, raft->term_sync);
-  reply->as.append_reply =
-      (struct raft_append_reply){.prev_index = request->as.append.prev_index, .round = request->as.append.round};
+  reply->as.append_reply = (struct raft_append_reply){.proven = raft->hard_state.proven,
+                                                      .prev_index = request->as.append.prev_index,
+                                                      .round = request->as.append.round};
   return reply;
 }
 

@@ -17,6 +17,8 @@ struct raft_message *raft_send(struct raft *raft, struct raft_output *out, enum 
 uint64_t raft_term_of(const struct raft *raft, uint64_t index);
 void raft_set_hard_state(struct raft *raft, struct raft_output *out, uint64_t term, uint8_t voted_for, bool proven);
 void raft_advance_commit(struct raft *raft, uint64_t index);
+/* Whether so many members, `proven_count` of them proven, are enough to elect, to commit, to confirm a round. */
+bool raft_can_decide(const struct raft *raft, uint32_t members_count, uint32_t proven_count);
 static inline uint64_t raft_min(uint64_t a, uint64_t b) {
   return a < b ? a : b;
 }

@@ -9,24 +9,40 @@
 
 #include "base/check.h"
 
-static uint32_t quorum(const struct raft *raft) {
-  return raft_quorum(raft->config.nodes_count);
+/* A leader that was elected with an empty log founds the cluster: whom it has never seen proven has had nothing to lose
+ * yet, and counts. */
+static bool counts_as_proven(const struct raft *raft, uint8_t node) {
+  const struct raft_peer *peer = &raft->peers[node];
+  bool founding = raft->term_first_index == 1;
+  return node == raft->config.self || peer->proven || (founding && !peer->was_proven);
 }
 
-/* The largest value that a quorum has reached. */
-static uint64_t quorum_value(const struct raft *raft, uint64_t own, bool rounds) {
-  uint64_t sorted[RAFT_NODES_MAX];
+/* Node numbers by falling value: the newest round answered, or the match index. */
+static void sort_by_value(const struct raft *raft, uint64_t own, bool rounds, uint8_t *nodes, uint64_t *values) {
   for (uint8_t i = 0; i < raft->config.nodes_count; i++) {
     const struct raft_peer *peer = &raft->peers[i];
     uint64_t value = i == raft->config.self ? own : rounds ? peer->acked_round : peer->match_index;
     uint32_t place = i;
-    while (place > 0 && sorted[place - 1] < value) {
-      sorted[place] = sorted[place - 1];
-      place--;
+    for (; place > 0 && values[place - 1] < value; place--) {
+      values[place] = values[place - 1];
+      nodes[place] = nodes[place - 1];
     }
-    sorted[place] = value;
+    values[place] = value;
+    nodes[place] = i;
   }
-  return sorted[quorum(raft) - 1];
+}
+
+/* The largest value that enough members have reached. */
+static uint64_t decided_value(const struct raft *raft, uint64_t own, bool rounds) {
+  uint8_t nodes[RAFT_NODES_MAX];
+  uint64_t values[RAFT_NODES_MAX];
+  sort_by_value(raft, own, rounds, nodes, values);
+  uint32_t proven_count = 0;
+  for (uint32_t i = 0; i < raft->config.nodes_count; i++) {
+    proven_count += counts_as_proven(raft, nodes[i]);
+    if (raft_can_decide(raft, i + 1, proven_count)) return values[i];
+  }
+  return 0;
 }
 
 static void heartbeat_now(struct raft *raft) {
@@ -37,7 +53,7 @@ static void heartbeat_now(struct raft *raft) {
 /* Only an entry of the own term is committed by counting; it takes the ones before it along (thesis 3.6.2, figure 3.7).
  */
 static void try_commit(struct raft *raft) {
-  uint64_t index = quorum_value(raft, raft->durable_index, false);
+  uint64_t index = decided_value(raft, raft->durable_index, false);
   if (index < raft->term_first_index) return;
   bool first = raft->commit_index < raft->term_first_index;
   raft_advance_commit(raft, index);
@@ -69,7 +85,7 @@ void raft_become_leader(struct raft *raft, struct raft_output *out) {
     peer->contact_ms = raft->now_ms;
     probe(peer, raft->last_index + 1);
   }
-  if (!raft->hard_state.proven) { /* a quorum had nothing when it elected this node: nothing was ever acknowledged */
+  if (!raft->hard_state.proven) { /* those who elected it know of no commitment that it does not hold */
     raft_set_hard_state(raft, out, raft->hard_state.term, raft->hard_state.voted_for, true);
   }
   out->leader_changed = true;
@@ -88,7 +104,7 @@ static bool quorum_is_in_contact(const struct raft *raft) {
     if (i == raft->config.self) continue;
     if (raft->now_ms - raft->peers[i].contact_ms < raft->config.election_min_ms) alive++;
   }
-  return alive >= quorum(raft);
+  return alive >= raft_quorum(raft->config.nodes_count);
 }
 
 /* With a fixed leader there is nobody to step down for. */
@@ -122,7 +138,7 @@ void raft_propose(struct raft *raft, uint32_t count, struct raft_output *out) {
 void raft_read(struct raft *raft, struct raft_output *out) {
   if (raft->role != RAFT_LEADER || raft->commit_index < raft->term_first_index) return;
   raft->round++;
-  if (quorum(raft) == 1) raft->confirmed_round = raft->round;
+  if (raft->config.nodes_count == 1) raft->confirmed_round = raft->round;
   out->accepted = true;
   out->read_round = raft->round;
   out->read_index = raft->commit_index;
@@ -152,6 +168,12 @@ void raft_peer_down(struct raft *raft, uint8_t peer) {
 
 /* ---- sending ---- */
 
+/* The peer's life, once a round that was begun in it is confirmed: then this leader knows of all that an earlier life
+ * of the peer had a part in. It is what proves the peer. */
+static uint64_t known_life(const struct raft *raft, const struct raft_peer *peer) {
+  return raft->confirmed_round >= peer->life_round ? peer->life : 0;
+}
+
 static bool send_append(struct raft *raft, uint8_t to, uint64_t last, struct raft_output *out) {
   struct raft_peer *peer = &raft->peers[to];
   struct raft_message *message = raft_send(raft, out, RAFT_APPEND, to);
@@ -161,7 +183,7 @@ static bool send_append(struct raft *raft, uint8_t to, uint64_t last, struct raf
   message->as.append = (struct raft_append){.prev_index = prev,
                                             .prev_term = raft_term_of(raft, prev),
                                             .commit_index = raft->commit_index,
-                                            .to_life = peer->life,
+                                            .to_life = known_life(raft, peer),
                                             .round = raft->round,
                                             .entries_count = (uint32_t)(last - prev)};
   peer->sent_round = raft->round;
@@ -263,7 +285,7 @@ static void handle_refusal(struct raft *raft, struct raft_peer *peer, const stru
 }
 
 /* A peer that started anew may have lost what it acknowledged before. False for a word from a life that is over. */
-static bool follow_life(struct raft_peer *peer, uint64_t life) {
+static bool follow_life(struct raft *raft, struct raft_peer *peer, uint64_t life) {
   if (life == peer->life) return true;
   for (uint32_t i = 0; i < RAFT_LIVES_MAX; i++) {
     if (peer->past_lives[i] == life) return false;
@@ -276,17 +298,31 @@ static bool follow_life(struct raft_peer *peer, uint64_t life) {
     probe(peer, peer->next_index);
   }
   peer->life = life;
+  peer->life_round = ++raft->round;
+  peer->proven = false;
   return true;
+}
+
+/* An unproven peer hears at once that its life is known. */
+static void confirm_rounds(struct raft *raft) {
+  uint64_t before = raft->confirmed_round;
+  raft->confirmed_round = raft_max(before, decided_value(raft, raft->round, true));
+  for (uint8_t i = 0; i < raft->config.nodes_count; i++) {
+    struct raft_peer *peer = &raft->peers[i];
+    bool now_known = peer->life_round > before && peer->life_round <= raft->confirmed_round;
+    if (now_known && !peer->proven) peer->heartbeat_due = true;
+  }
 }
 
 void raft_handle_append_reply(struct raft *raft, const struct raft_message *message, struct raft_output *out) {
   if (raft->role != RAFT_LEADER) return;
   struct raft_peer *peer = &raft->peers[message->from];
-  if (!follow_life(peer, message->life)) return;
+  if (!follow_life(raft, peer, message->life)) return;
   const struct raft_append_reply *reply = &message->as.append_reply;
+  if (reply->proven) peer->proven = peer->was_proven = true;
   peer->contact_ms = raft->now_ms;
   if (reply->round <= raft->round) peer->acked_round = raft_max(peer->acked_round, reply->round);
-  raft->confirmed_round = raft_max(raft->confirmed_round, quorum_value(raft, raft->round, true));
+  confirm_rounds(raft);
   if (!reply->success) {
     handle_refusal(raft, peer, reply);
     return;

@@ -34,6 +34,7 @@ struct raft_append {
 
 struct raft_append_reply {
   bool success;
+  bool proven;             /* the sender's mark (raft_hard_state) */
   uint64_t match_index;    /* success: verified by the message and durable */
   uint64_t prev_index;     /* of the message that is answered: tells a late refusal from a fresh one */
   uint64_t conflict_index; /* refusal: where the leader should go on (thesis 3.5, extended by the term) */
@@ -51,6 +52,7 @@ struct raft_vote {
 struct raft_vote_reply {
   bool pre;
   bool granted;
+  bool proven;        /* the voter's mark (raft_hard_state) */
   uint64_t vote_term; /* the term that was asked for */
 };
 

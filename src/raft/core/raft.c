@@ -9,6 +9,15 @@ uint32_t raft_quorum(uint32_t nodes_count) {
   return nodes_count / 2 + 1;
 }
 
+/* DESIGN.md, Unproven nodes. Any two decisions must have a member in common that remembers the first at the second. A
+ * minority may have lost its state, and then it is unproven: so unproven members do not count beside a majority that
+ * does, and without one everybody is needed. */
+bool raft_can_decide(const struct raft *raft, uint32_t members_count, uint32_t proven_count) {
+  uint32_t quorum = raft_quorum(raft->config.nodes_count);
+  uint32_t minority = raft->config.nodes_count - quorum;
+  return members_count >= quorum && (proven_count > minority || members_count > 2 * minority);
+}
+
 const char *raft_role_name(enum raft_role role) {
   switch (role) {
   case RAFT_LEADER:
@@ -98,7 +107,7 @@ static void timeout(struct raft *raft, struct raft_output *out) {
     raft_leader_timeout(raft, out);
   } else if (config->fixed_leader == config->self) {
     raft_start_fixed_leader(raft, out);
-  } else if (raft->now_ms >= raft->election_deadline_ms) {
+  } else if (config->fixed_leader == RAFT_NODE_NONE && raft->now_ms >= raft->election_deadline_ms) {
     raft_election_timeout(raft, out);
   }
 }
@@ -110,7 +119,8 @@ static bool adopt_term(struct raft *raft, const struct raft_message *message, st
   if (message->term < term) {
     if (message->type == RAFT_APPEND) raft_refuse_append(raft, message, out);
     if (message->type == RAFT_VOTE) raft_handle_vote(raft, message, out);
-    return false;
+    /* A voter that is behind in terms says yes to a pre-vote as well as any other. */
+    return message->type == RAFT_VOTE_REPLY && message->as.vote_reply.pre;
   }
   if (message->term == term) return true;
   bool sticky = message->type == RAFT_VOTE && !message->as.vote.transfer && raft_leader_is_alive(raft);
@@ -129,7 +139,7 @@ static bool fixed_leader_allows(const struct raft *raft, const struct raft_messa
 
 static void handle_message(struct raft *raft, const struct raft_message *message, struct raft_output *out) {
   CHECK(message->from < raft->config.nodes_count && message->from != raft->config.self);
-  if (!fixed_leader_allows(raft, message)) return;
+  if (!fixed_leader_allows(raft, message) || message->term > RAFT_TERM_MAX) return;
   if (message->type == RAFT_VOTE && message->as.vote.pre) {
     raft_handle_pre_vote(raft, message, out);
     return;

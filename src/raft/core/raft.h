@@ -34,6 +34,8 @@ enum {
   RAFT_MESSAGES_MAX = 64  /* messages of one output; what does not fit goes with the next flush */
 };
 
+#define RAFT_TERM_MAX (UINT64_MAX / 2) /* a message of a later term is no message: terms never wrap around */
+
 enum raft_role { RAFT_FOLLOWER, RAFT_PRE_CANDIDATE, RAFT_CANDIDATE, RAFT_LEADER };
 
 /* ---- what the owner gives ---- */
@@ -63,9 +65,9 @@ struct raft_config {
 struct raft_hard_state {
   uint64_t term;
   uint8_t voted_for; /* RAFT_NODE_NONE: nobody in this term */
-  /* A node that lost, or never had, its state may have acknowledged entries that it no longer holds. It votes only for,
-   * and campaigns only with, an empty log, until a leader has matched it up to an entry of that leader's term which is
-   * committed: by then it holds whatever was ever committed. */
+  /* A node that lost, or never had, its state may have acknowledged entries, and given votes, that it no longer knows
+   * of. Until a leader has matched it up to an entry of that leader's term which is committed (by then it holds
+   * whatever was ever committed), it counts for less: raft_can_decide. */
   bool proven;
 };
 
@@ -141,6 +143,9 @@ struct raft_peer {
   uint64_t acked_round;                /* newest read round it answered */
   uint64_t sent_round;                 /* newest read round it was told */
   uint64_t life;                       /* the one that match_index speaks of; 0: none yet */
+  uint64_t life_round;                 /* first read round that was begun in that life */
+  bool proven;                         /* the mark of that life */
+  bool was_proven;                     /* in any of its lives */
   uint64_t past_lives[RAFT_LIVES_MAX]; /* newest first: late words from them are dropped */
   bool probe_sent;                     /* PROBE: one message at a time, until a reply or the next heartbeat */
   bool heartbeat_due;
@@ -170,7 +175,8 @@ struct raft {
   uint64_t election_deadline_ms;
   uint64_t leader_contact_ms; /* follower: last word from the leader; 0: never */
   uint64_t heartbeat_deadline_ms;
-  uint64_t votes; /* bit per node that granted, candidate or pre-candidate */
+  uint64_t votes;        /* bit per node that granted, candidate or pre-candidate */
+  uint64_t proven_votes; /* those of them that are proven */
 
   uint64_t term_first_index; /* leader: index of the no-op of its term */
   uint64_t round;            /* leader: newest read round */

@@ -290,6 +290,7 @@ void mem_storage_crash(struct mem_storage *storage) {
   lock(storage);
   while (!list_empty(&storage->changes))
     undo(storage, (struct change *)storage->changes.prev);
+  storage->failed = false;
   unlock(storage);
 }
 

@@ -17,7 +17,8 @@ struct raft_storage *mem_storage_base(struct mem_storage *storage);
 /* The oldest outstanding sync has reached the disk: its number and the log's last index as of then. False when there is
  * none. */
 bool mem_storage_complete(struct mem_storage *storage, uint64_t *number, uint64_t *last_index);
-/* Power is gone: back to the last completed sync; outstanding syncs never complete. */
+/* Power is gone: back to the last completed sync; outstanding syncs never complete. A failed storage works again: its
+ * next user starts from what is durable. */
 void mem_storage_crash(struct mem_storage *storage);
 /* Everything is lost (a wiped disk): as created. */
 void mem_storage_wipe(struct mem_storage *storage);

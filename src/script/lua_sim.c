@@ -1,0 +1,347 @@
+/* kvserver.sim: simulated worlds (sim/world.h) in Lua. Nodes are numbers from 1, times milliseconds of virtual time,
+ * probabilities numbers from 0 to 1.
+ *
+ *   local sim = require "kvserver.sim"
+ *   local world <close> = sim.world{nodes = 3, seed = 7}            see read_config for the other fields
+ *   world:run(ms [, condition])    goes on for so long, or until condition() holds, which is asked every millisecond
+ *                                  -> true; false when the condition did not come true; nil and the violation
+ *   world:now()  world:random(n)  world:violation()  world:digest()  world:trace([records])  world:close()
+ *   faults and their undoing: script/lua_sim_faults.c; clients: script/lua_sim_clients.c
+ *   world:leader() -> number | nil    world:status(n) -> {up =, role =, ...}    world:stats() -> {events =, ...}
+ *   world:raft_log(n [, from [, to]]) -> {{index =, term =, op =, ...}, ...}
+ *   sim.prng(seed) -> random; random(n) -> 1 .. n; random(a, b) -> a .. b; random() -> 0 <= x < 1
+ *   sim.linear(operations [, steps]) -> verdict, report; use kvserver.linear */
+#include "script/lua_sim.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "base/prng.h"
+#include "script/bindings.h"
+#include "script/lua_buffer.h"
+#include "script/lua_command.h"
+
+#define PRNG_TYPE "kvserver.sim.prng"
+
+enum { US_PER_MS = 1000, TRACE_DEFAULT = 200 };
+
+struct sim_world *lua_sim_check(lua_State *L) {
+  struct sim_world **handle = luaL_checkudata(L, 1, LUA_SIM_WORLD_TYPE);
+  if (*handle == NULL) luaL_error(L, "the world is closed");
+  return *handle;
+}
+
+uint8_t lua_sim_check_node(lua_State *L, int arg) {
+  lua_Integer number = luaL_checkinteger(L, arg);
+  struct sim_world *world = lua_sim_check(L);
+  luaL_argcheck(L, number >= 1 && number <= sim_world_nodes_count(world), arg, "no such node");
+  return (uint8_t)(number - 1);
+}
+
+uint32_t lua_sim_field_u32(lua_State *L, int table, const char *field, uint32_t otherwise) {
+  lua_getfield(L, table, field);
+  lua_Integer value = luaL_optinteger(L, -1, otherwise);
+  if (value < 0 || value > UINT32_MAX) luaL_error(L, "%s: out of range", field);
+  lua_pop(L, 1);
+  return (uint32_t)value;
+}
+
+/* A fraction, as parts of a million. */
+static uint32_t field_ppm(lua_State *L, int table, const char *field, uint32_t otherwise) {
+  lua_getfield(L, table, field);
+  lua_Number value = luaL_optnumber(L, -1, (lua_Number)otherwise / SIM_MILLION);
+  if (!(value >= 0 && value <= 1)) luaL_error(L, "%s: expected 0 to 1", field);
+  lua_pop(L, 1);
+  return (uint32_t)(value * SIM_MILLION + 0.5);
+}
+
+void lua_sim_read_net(lua_State *L, int table, struct sim_net *net) {
+  *net = (struct sim_net){.delay_us = lua_sim_field_u32(L, table, "delay_us", net->delay_us),
+                          .jitter_us = lua_sim_field_u32(L, table, "jitter_us", net->jitter_us),
+                          .tail_us = lua_sim_field_u32(L, table, "tail_us", net->tail_us),
+                          .tail_ppm = field_ppm(L, table, "tail", net->tail_ppm),
+                          .loss_ppm = field_ppm(L, table, "loss", net->loss_ppm),
+                          .duplicate_ppm = field_ppm(L, table, "duplicate", net->duplicate_ppm),
+                          .reorder_ppm = field_ppm(L, table, "reorder", net->reorder_ppm)};
+}
+
+/* ---- making ---- */
+
+static void read_timing(lua_State *L, struct sim_config *config) {
+  config->heartbeat_ms = lua_sim_field_u32(L, 1, "heartbeat_ms", config->heartbeat_ms);
+  config->election_min_ms = lua_sim_field_u32(L, 1, "election_min_ms", config->election_min_ms);
+  config->election_max_ms = lua_sim_field_u32(L, 1, "election_max_ms", config->election_max_ms);
+  bool rising = config->heartbeat_ms > 0 && config->heartbeat_ms < config->election_min_ms &&
+                config->election_min_ms < config->election_max_ms;
+  luaL_argcheck(L, rising, 1, "expected 0 < heartbeat_ms < election_min_ms < election_max_ms");
+}
+
+static void read_config(lua_State *L, struct sim_config *config) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  uint32_t nodes = lua_sim_field_u32(L, 1, "nodes", config->nodes_count);
+  luaL_argcheck(L, nodes >= 1 && nodes <= SIM_NODES_MAX, 1, "nodes: out of range");
+  config->nodes_count = (uint8_t)nodes;
+  lua_getfield(L, 1, "seed");
+  config->seed = (uint64_t)luaL_optinteger(L, -1, (lua_Integer)config->seed);
+  uint32_t fixed = lua_sim_field_u32(L, 1, "fixed_leader", 0);
+  luaL_argcheck(L, fixed <= nodes, 1, "fixed_leader: no such node");
+  if (fixed > 0) config->fixed_leader = (uint8_t)(fixed - 1);
+  read_timing(L, config);
+  config->inflight_max = lua_sim_field_u32(L, 1, "inflight_max", config->inflight_max);
+  luaL_argcheck(L, config->inflight_max >= 1 && config->inflight_max <= RAFT_INFLIGHT_MAX, 1,
+                "inflight_max: out of range");
+  config->message_bytes_max = lua_sim_field_u32(L, 1, "message_bytes_max", (uint32_t)config->message_bytes_max);
+  config->defer_ppm = field_ppm(L, 1, "defer", config->defer_ppm);
+  config->sync_us = lua_sim_field_u32(L, 1, "sync_us", config->sync_us);
+  if (lua_getfield(L, 1, "net") != LUA_TNIL) lua_sim_read_net(L, lua_gettop(L), &config->net);
+}
+
+static int make_world(lua_State *L) {
+  struct sim_config config = sim_config_default();
+  read_config(L, &config);
+  struct sim_world **handle = lua_newuserdatauv(L, sizeof *handle, 0);
+  *handle = NULL;
+  luaL_setmetatable(L, LUA_SIM_WORLD_TYPE);
+  *handle = sim_world_create(&config);
+  return 1;
+}
+
+static int world_close(lua_State *L) {
+  struct sim_world **handle = luaL_checkudata(L, 1, LUA_SIM_WORLD_TYPE);
+  if (*handle != NULL) sim_world_destroy(*handle);
+  *handle = NULL;
+  return 0;
+}
+
+/* ---- the run ---- */
+
+static int push_violation(lua_State *L, struct sim_world *world) {
+  luaL_pushfail(L);
+  lua_pushstring(L, sim_world_violation(world));
+  return 2;
+}
+
+static bool condition_holds(lua_State *L) {
+  lua_pushvalue(L, 3);
+  lua_call(L, 0, 1);
+  bool holds = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return holds;
+}
+
+static int world_run(lua_State *L) {
+  struct sim_world *world = lua_sim_check(L);
+  lua_Number ms = luaL_checknumber(L, 2);
+  luaL_argcheck(L, ms >= 0 && ms < 1e12, 2, "out of range");
+  uint64_t left_us = (uint64_t)(ms * US_PER_MS);
+  if (lua_isnoneornil(L, 3)) {
+    if (!sim_world_run(world, left_us)) return push_violation(L, world);
+    lua_pushboolean(L, true);
+    return 1;
+  }
+  luaL_checktype(L, 3, LUA_TFUNCTION);
+  bool holds = condition_holds(L);
+  while (!holds && left_us > 0) {
+    uint64_t step_us = left_us < US_PER_MS ? left_us : US_PER_MS;
+    left_us -= step_us;
+    if (!sim_world_run(world, step_us)) return push_violation(L, world);
+    holds = condition_holds(L);
+  }
+  lua_pushboolean(L, holds);
+  return 1;
+}
+
+static int world_now(lua_State *L) {
+  lua_pushnumber(L, (lua_Number)sim_world_now_us(lua_sim_check(L)) / US_PER_MS);
+  return 1;
+}
+
+static int world_random(lua_State *L) {
+  struct sim_world *world = lua_sim_check(L);
+  lua_Integer bound = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, bound > 0, 2, "expected a positive number");
+  lua_pushinteger(L, 1 + (lua_Integer)sim_world_random(world, (uint64_t)bound));
+  return 1;
+}
+
+static int world_violation(lua_State *L) {
+  lua_pushstring(L, sim_world_violation(lua_sim_check(L))); /* nil when NULL */
+  return 1;
+}
+
+static int world_digest(lua_State *L) {
+  char hex[HASH128_HEX_CHARS + 1];
+  hash128_hex(sim_world_digest(lua_sim_check(L)), hex);
+  lua_pushstring(L, hex);
+  return 1;
+}
+
+static int world_trace(lua_State *L) {
+  struct sim_world *world = lua_sim_check(L);
+  lua_Integer records = luaL_optinteger(L, 2, TRACE_DEFAULT);
+  luaL_argcheck(L, records >= 0, 2, "negative");
+  struct buffer *text = lua_buffer_push(L);
+  sim_world_trace(world, (size_t)records, text);
+  lua_buffer_push_string(L, text);
+  return 1;
+}
+
+/* ---- what one may see ---- */
+
+static int world_leader(lua_State *L) {
+  uint8_t leader = sim_world_leader(lua_sim_check(L));
+  if (leader == RAFT_NODE_NONE) return 0;
+  lua_pushinteger(L, leader + 1);
+  return 1;
+}
+
+static void set_integer(lua_State *L, const char *field, uint64_t value) {
+  lua_pushinteger(L, (lua_Integer)value);
+  lua_setfield(L, -2, field);
+}
+
+static void set_boolean(lua_State *L, const char *field, bool value) {
+  lua_pushboolean(L, value);
+  lua_setfield(L, -2, field);
+}
+
+static void set_string(lua_State *L, const char *field, const char *value) {
+  lua_pushstring(L, value);
+  lua_setfield(L, -2, field);
+}
+
+static void set_raft_status(lua_State *L, const struct raft_status *status) {
+  set_string(L, "role", status->role);
+  set_integer(L, "term", status->term);
+  set_string(L, "voted_for", status->voted_for);
+  set_integer(L, "commit_index", status->commit_index);
+  set_integer(L, "last_applied", status->last_applied);
+  set_integer(L, "first_index", status->first_index);
+  set_integer(L, "last_index", status->last_index);
+  set_integer(L, "last_term", status->last_term);
+  set_string(L, "not_ready", status->not_ready); /* nil when NULL */
+}
+
+static int world_status(lua_State *L) {
+  struct sim_world *world = lua_sim_check(L);
+  struct sim_node_view view;
+  sim_world_node(world, lua_sim_check_node(L, 2), &view);
+  lua_createtable(L, 0, 16);
+  set_boolean(L, "up", view.up);
+  set_boolean(L, "paused", view.paused);
+  set_boolean(L, "failed", view.failed);
+  set_boolean(L, "proven", view.proven);
+  if (!view.up) return 1;
+  set_raft_status(L, &view.status);
+  char hex[HASH128_HEX_CHARS + 1];
+  hash128_hex(view.state, hex);
+  set_string(L, "state_digest", hex);
+  return 1;
+}
+
+/* Entries are copied out first: making tables may raise, and must not while the store is locked. */
+static void copy_entry(void *context, const struct log_entry *entry) {
+  log_entry_encode(context, entry->term, entry->command);
+}
+
+static void push_entry(lua_State *L, const struct log_entry *entry) {
+  struct command command;
+  if (entry->command.len > 0 && command_decode(entry->command, &command) == STATUS_OK) {
+    lua_command_push_table(L, &command);
+  } else {
+    lua_createtable(L, 0, 3);
+    set_string(L, "op", "noop");
+  }
+  set_integer(L, "index", entry->index);
+  set_integer(L, "term", entry->term);
+}
+
+static int world_raft_log(lua_State *L) {
+  struct sim_world *world = lua_sim_check(L);
+  uint8_t node = lua_sim_check_node(L, 2);
+  lua_Integer from = luaL_optinteger(L, 3, 1), to = luaL_optinteger(L, 4, LUA_MAXINTEGER);
+  luaL_argcheck(L, from >= 1, 3, "expected a number from 1");
+  luaL_argcheck(L, to >= 0, 4, "negative");
+  struct buffer *copy = lua_buffer_push(L);
+  sim_world_log(world, node, (uint64_t)from, (uint64_t)to, copy_entry, copy);
+  struct bytes encoded = buffer_view(copy);
+  struct log_entry entry = {.index = (uint64_t)from};
+  lua_newtable(L);
+  for (lua_Integer i = 1; log_entry_next(&encoded, &entry); i++, entry.index++) {
+    push_entry(L, &entry);
+    lua_rawseti(L, -2, i);
+  }
+  return 1;
+}
+
+static int world_stats(lua_State *L) {
+  struct sim_stats stats;
+  sim_world_stats(lua_sim_check(L), &stats);
+  lua_createtable(L, 0, 12);
+  set_integer(L, "nodes", sim_world_nodes_count(lua_sim_check(L)));
+  set_integer(L, "events", stats.events);
+  set_integer(L, "messages", stats.messages);
+  set_integer(L, "commits", stats.commits);
+  set_integer(L, "elections", stats.elections);
+  set_integer(L, "leader_changes", stats.leader_changes);
+  set_integer(L, "acked_writes", stats.acked_writes);
+  set_integer(L, "answered_reads", stats.answered_reads);
+  set_integer(L, "operations", stats.operations);
+  lua_createtable(L, 0, SIM_FAULTS);
+  for (int fault = 0; fault < SIM_FAULTS; fault++)
+    set_integer(L, sim_fault_name((enum sim_fault)fault), stats.faults[fault]);
+  lua_setfield(L, -2, "faults");
+  return 1;
+}
+
+/* ---- random numbers for policies ---- */
+
+static int make_prng(lua_State *L) {
+  lua_Integer seed = luaL_checkinteger(L, 1);
+  struct prng *prng = lua_newuserdatauv(L, sizeof *prng, 0);
+  prng_init(prng, (uint64_t)seed);
+  luaL_setmetatable(L, PRNG_TYPE);
+  return 1;
+}
+
+static int prng_call(lua_State *L) {
+  struct prng *prng = luaL_checkudata(L, 1, PRNG_TYPE);
+  if (lua_isnoneornil(L, 2)) {
+    lua_pushnumber(L, (lua_Number)(prng_next(prng) >> 11) / (lua_Number)(UINT64_C(1) << 53));
+    return 1;
+  }
+  lua_Integer low = 1, high = luaL_checkinteger(L, 2);
+  if (!lua_isnoneornil(L, 3)) {
+    low = high;
+    high = luaL_checkinteger(L, 3);
+  }
+  luaL_argcheck(L, low <= high && high - low < LUA_MAXINTEGER / 2, 2, "empty or too wide a range");
+  lua_pushinteger(L, low + (lua_Integer)prng_below(prng, (uint64_t)(high - low) + 1));
+  return 1;
+}
+
+/* ---- the module ---- */
+
+static const luaL_Reg world_methods[] = {{"run", world_run},           {"now", world_now},
+                                         {"random", world_random},     {"violation", world_violation},
+                                         {"digest", world_digest},     {"trace", world_trace},
+                                         {"leader", world_leader},     {"status", world_status},
+                                         {"raft_log", world_raft_log}, {"stats", world_stats},
+                                         {"close", world_close},       {"__gc", world_close},
+                                         {"__close", world_close},     {NULL, NULL}};
+
+int luaopen_kvserver_sim(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"world", make_world}, {"prng", make_prng}, {"linear", lua_sim_linear}, {NULL, NULL}};
+  luaL_newmetatable(L, PRNG_TYPE);
+  lua_pushcfunction(L, prng_call);
+  lua_setfield(L, -2, "__call");
+  luaL_newmetatable(L, LUA_SIM_WORLD_TYPE);
+  luaL_setfuncs(L, world_methods, 0);
+  lua_sim_add_faults(L);
+  lua_sim_add_clients(L);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -2, "__index");
+  luaL_newlib(L, functions);
+  return 1;
+}

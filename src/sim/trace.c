@@ -1,0 +1,123 @@
+#include "sim/trace.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "sim/fault.h"
+#include "sim/mix.h"
+
+/* What the numbers of a record are called; NULL: not used. */
+struct labels {
+  const char *name;
+  const char *numbers[4];
+};
+
+static const struct labels kinds[] = {
+    [SIM_TRACE_MESSAGE] = {"message", {NULL}},
+    [SIM_TRACE_SYNCED] = {"synced", {"number", "last"}},
+    [SIM_TRACE_TURN] = {"turn", {NULL}},
+    [SIM_TRACE_PEER_DOWN] = {"peer_down", {NULL}},
+    [SIM_TRACE_REQUEST] = {"request", {"client", "seq", "key", "attempt"}},
+    [SIM_TRACE_RESPONSE] = {"response", {"client", "seq", "status", "index"}},
+    [SIM_TRACE_STATE] = {"state", {"role", "term", "last", "commit"}},
+    [SIM_TRACE_COMMIT] = {"commit", {"index", "term", "last"}},
+    [SIM_TRACE_FAULT] = {"fault", {"value"}},
+};
+
+static const struct labels messages[] = {
+    [RAFT_APPEND] = {"append", {"term", "prev", "entries", "commit"}},
+    [RAFT_APPEND_REPLY] = {"append_reply", {"term", "success", "match", "conflict"}},
+    [RAFT_VOTE] = {"vote", {"term", "pre", "last", "last_term"}},
+    [RAFT_VOTE_REPLY] = {"vote_reply", {"term", "pre", "granted", "vote_term"}},
+    [RAFT_TIMEOUT_NOW] = {"timeout_now", {"term"}},
+    [RAFT_READ] = {"read", {"term", "id"}},
+    [RAFT_READ_REPLY] = {"read_reply", {"term", "id", "ok", "index"}},
+};
+
+void sim_trace_init(struct sim_trace *trace) {
+  *trace = (struct sim_trace){.records = xcalloc(SIM_TRACE_RECORDS, sizeof trace->records[0])};
+}
+
+void sim_trace_deinit(struct sim_trace *trace) {
+  free(trace->records);
+}
+
+void sim_trace_fold(struct sim_trace *trace, uint64_t a, uint64_t b) {
+  trace->low = sim_mix(trace->low, a);
+  trace->high = sim_mix(trace->high + trace->low, b);
+}
+
+void sim_trace_add(struct sim_trace *trace, const struct sim_trace_record *record) {
+  uint64_t head =
+      (uint64_t)record->kind << 24 | (uint64_t)record->what << 16 | (uint64_t)record->node << 8 | record->peer;
+  sim_trace_fold(trace, record->at_us, head);
+  sim_trace_fold(trace, record->numbers[0] << 32 ^ record->numbers[1], record->numbers[2] << 32 ^ record->numbers[3]);
+  trace->records[trace->count++ % SIM_TRACE_RECORDS] = *record;
+}
+
+static void message_numbers(const struct raft_message *message, uint64_t numbers[4]) {
+  numbers[0] = message->term;
+  switch (message->type) {
+  case RAFT_APPEND:
+    numbers[1] = message->as.append.prev_index;
+    numbers[2] = message->as.append.entries_count;
+    numbers[3] = message->as.append.commit_index;
+    break;
+  case RAFT_APPEND_REPLY:
+    numbers[1] = message->as.append_reply.success;
+    numbers[2] = message->as.append_reply.match_index;
+    numbers[3] = message->as.append_reply.conflict_index;
+    break;
+  case RAFT_VOTE:
+    numbers[1] = message->as.vote.pre;
+    numbers[2] = message->as.vote.last_index;
+    numbers[3] = message->as.vote.last_term;
+    break;
+  case RAFT_VOTE_REPLY:
+    numbers[1] = message->as.vote_reply.pre;
+    numbers[2] = message->as.vote_reply.granted;
+    numbers[3] = message->as.vote_reply.vote_term;
+    break;
+  case RAFT_READ:
+    numbers[1] = message->as.read.id;
+    break;
+  case RAFT_READ_REPLY:
+    numbers[1] = message->as.read_reply.id;
+    numbers[2] = message->as.read_reply.ok;
+    numbers[3] = message->as.read_reply.index;
+    break;
+  case RAFT_TIMEOUT_NOW:
+    break;
+  }
+}
+
+struct sim_trace_record sim_trace_message(uint64_t at_us, const struct raft_message *message) {
+  struct sim_trace_record record = {.at_us = at_us,
+                                    .kind = SIM_TRACE_MESSAGE,
+                                    .what = (uint8_t)message->type,
+                                    .node = message->to,
+                                    .peer = message->from};
+  message_numbers(message, record.numbers);
+  return record;
+}
+
+static void append_record(const struct sim_trace_record *record, struct buffer *out) {
+  const struct labels *labels = record->kind == SIM_TRACE_MESSAGE ? &messages[record->what] : &kinds[record->kind];
+  const char *name = record->kind == SIM_TRACE_FAULT ? sim_fault_name((enum sim_fault)record->what) : labels->name;
+  buffer_append_format(out, "%6llu.%06llu", (unsigned long long)(record->at_us / 1000000),
+                       (unsigned long long)(record->at_us % 1000000));
+  if (record->node != RAFT_NODE_NONE) buffer_append_format(out, " n%u", record->node + 1u);
+  if (record->peer != RAFT_NODE_NONE) buffer_append_format(out, " <- n%u", record->peer + 1u);
+  buffer_append_format(out, " %s", name);
+  for (int i = 0; i < 4 && labels->numbers[i] != NULL; i++) {
+    buffer_append_format(out, " %s=%llu", labels->numbers[i], (unsigned long long)record->numbers[i]);
+  }
+  buffer_append_byte(out, '\n');
+}
+
+void sim_trace_text(const struct sim_trace *trace, size_t records_max, struct buffer *out) {
+  uint64_t kept = trace->count < SIM_TRACE_RECORDS ? trace->count : SIM_TRACE_RECORDS;
+  if (kept > records_max) kept = records_max;
+  for (uint64_t i = trace->count - kept; i < trace->count; i++)
+    append_record(&trace->records[i % SIM_TRACE_RECORDS], out);
+}

@@ -1,0 +1,48 @@
+/* What happened in a simulated world: each record is folded into a digest of everything so far, and the newest ones are
+ * kept, to be read when a check has failed. Equal digests mean equal histories. One thread. */
+#ifndef KV_SIM_TRACE_H
+#define KV_SIM_TRACE_H
+
+#include "base/buffer.h"
+#include "raft/core/message.h"
+
+enum { SIM_TRACE_RECORDS = 4096 };
+
+enum sim_trace_kind {
+  SIM_TRACE_MESSAGE, /* received; `what` is the message's type */
+  SIM_TRACE_SYNCED,
+  SIM_TRACE_TURN,
+  SIM_TRACE_PEER_DOWN,
+  SIM_TRACE_REQUEST,
+  SIM_TRACE_RESPONSE,
+  SIM_TRACE_STATE, /* a node's role, term or leader changed */
+  SIM_TRACE_COMMIT,
+  SIM_TRACE_FAULT /* `what` is an enum sim_fault */
+};
+
+struct sim_trace_record {
+  uint64_t at_us;
+  uint8_t kind;
+  uint8_t what;
+  uint8_t node;
+  uint8_t peer;        /* RAFT_NODE_NONE: none */
+  uint64_t numbers[4]; /* as the kind says: trace.c */
+};
+
+struct sim_trace {
+  uint64_t low, high;               /* the digest */
+  uint64_t count;                   /* records ever */
+  struct sim_trace_record *records; /* owned; a ring of SIM_TRACE_RECORDS */
+};
+
+void sim_trace_init(struct sim_trace *trace);
+void sim_trace_deinit(struct sim_trace *trace);
+void sim_trace_add(struct sim_trace *trace, const struct sim_trace_record *record);
+/* Folds numbers into the digest only. */
+void sim_trace_fold(struct sim_trace *trace, uint64_t a, uint64_t b);
+/* A received message as a record. */
+struct sim_trace_record sim_trace_message(uint64_t at_us, const struct raft_message *message);
+/* Appends the newest `records_max` records, a line each, oldest first. */
+void sim_trace_text(const struct sim_trace *trace, size_t records_max, struct buffer *out);
+
+#endif

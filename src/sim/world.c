@@ -1,0 +1,166 @@
+/* The world's frame: life, the run, what may be seen. */
+#include "sim/world.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "sim/world_state.h"
+
+struct sim_config sim_config_default(void) {
+  return (struct sim_config){.nodes_count = 3,
+                             .seed = 1,
+                             .fixed_leader = RAFT_NODE_NONE,
+                             .heartbeat_ms = 50,
+                             .election_min_ms = 300,
+                             .election_max_ms = 600,
+                             .inflight_max = 8,
+                             .message_bytes_max = 4096,
+                             .defer_ppm = 100000,
+                             .sync_us = 2000,
+                             .net = {.delay_us = 200, .jitter_us = 800}};
+}
+
+static void init_randoms(struct sim_world *world) {
+  struct prng seeds;
+  prng_init(&seeds, world->config.seed);
+  prng_init(&world->net_random, prng_next(&seeds));
+  prng_init(&world->disk_random, prng_next(&seeds));
+  prng_init(&world->node_random, prng_next(&seeds));
+  prng_init(&world->load_random, prng_next(&seeds));
+  prng_init(&world->policy_random, prng_next(&seeds));
+}
+
+struct sim_world *sim_world_create(const struct sim_config *config) {
+  struct sim_world *world = xcalloc(1, sizeof *world);
+  world->config = *config;
+  init_randoms(world);
+  sim_events_init(&world->events);
+  sim_trace_init(&world->trace);
+  sim_check_init(&world->check, config->nodes_count);
+  sim_net_init(world);
+  for (uint8_t i = 0; i < config->nodes_count; i++)
+    sim_node_init(world, i);
+  for (uint8_t i = 0; i < config->nodes_count; i++)
+    sim_node_start(&world->nodes[i]);
+  return world;
+}
+
+void sim_world_destroy(struct sim_world *world) {
+  for (uint8_t i = 0; i < world->config.nodes_count; i++)
+    sim_node_deinit(&world->nodes[i]);
+  sim_load_destroy(world->clients);
+  sim_manual_destroy(world->manual);
+  sim_net_deinit(world);
+  sim_check_deinit(&world->check);
+  sim_trace_deinit(&world->trace);
+  sim_events_deinit(&world->events);
+  free(world);
+}
+
+void sim_push(struct sim_world *world, uint64_t at_us, enum sim_event_kind kind, uint8_t node, uint64_t number,
+              void *data) {
+  struct sim_event event = {.at_us = at_us, .kind = kind, .node = node, .number = number, .data = data};
+  sim_events_push(&world->events, &event);
+}
+
+/* ---- the run ---- */
+
+static void happen(struct sim_world *world, const struct sim_event *event) {
+  if (event->kind == SIM_RESPONSE) {
+    world->events_count++;
+    sim_load_response(world, event->data);
+  } else if (event->kind == SIM_CLIENT) {
+    sim_load_wake(world, event);
+  } else {
+    sim_node_event(&world->nodes[event->node], event);
+  }
+}
+
+bool sim_world_run(struct sim_world *world, uint64_t us) {
+  uint64_t end_us = world->now_us + us;
+  while (!sim_check_failed(&world->check)) {
+    const struct sim_event *first = sim_events_first(&world->events);
+    if (first == NULL || first->at_us > end_us) {
+      world->now_us = end_us;
+      return true;
+    }
+    struct sim_event event = sim_events_pop(&world->events);
+    world->now_us = event.at_us;
+    world->check.now_us = event.at_us;
+    happen(world, &event);
+  }
+  return false;
+}
+
+uint8_t sim_world_nodes_count(const struct sim_world *world) {
+  return world->config.nodes_count;
+}
+
+uint64_t sim_world_now_us(const struct sim_world *world) {
+  return world->now_us;
+}
+
+const char *sim_world_violation(const struct sim_world *world) {
+  return sim_check_failed(&world->check) ? world->check.violation : NULL;
+}
+
+uint64_t sim_world_random(struct sim_world *world, uint64_t bound) {
+  return prng_below(&world->policy_random, bound);
+}
+
+/* ---- what one may see ---- */
+
+void sim_world_node(struct sim_world *world, uint8_t number, struct sim_node_view *out) {
+  CHECK(number < world->config.nodes_count);
+  struct sim_node *node = &world->nodes[number];
+  *out = (struct sim_node_view){.up = node->up,
+                                .paused = node->paused,
+                                .failed = node->disk.failed,
+                                .proven = node->disk.ledger.hard_state.proven};
+  if (!node->up) return;
+  struct kvsm_stats stats;
+  dkv_status(&node->dkv, &out->status, &stats);
+  out->life = raftnode_core(node->raft)->life;
+  out->state = stats.digest;
+}
+
+uint8_t sim_world_leader(const struct sim_world *world) {
+  uint8_t leader = RAFT_NODE_NONE;
+  uint64_t term = 0;
+  for (uint8_t i = 0; i < world->config.nodes_count; i++) {
+    const struct sim_node *node = &world->nodes[i];
+    if (!node->up || node->paused || raftnode_failed(node->raft)) continue;
+    const struct raft *core = raftnode_core(node->raft);
+    if (core->role != RAFT_LEADER || core->hard_state.term < term) continue;
+    leader = i;
+    term = core->hard_state.term;
+  }
+  return leader;
+}
+
+void sim_world_log(struct sim_world *world, uint8_t number, uint64_t lo, uint64_t hi, log_visit *visit, void *context) {
+  struct log_store *log = &world->nodes[number].disk.log;
+  uint64_t last = log->ops->last_index(log);
+  if (lo < 1) lo = 1;
+  if (hi > last) hi = last;
+  if (lo <= hi) CHECK(log->ops->read_range(log, lo, hi, visit, context) == STATUS_OK);
+}
+
+void sim_world_stats(const struct sim_world *world, struct sim_stats *out) {
+  *out = (struct sim_stats){.events = world->events_count,
+                            .messages = world->messages_count,
+                            .commits = world->check.committed_last,
+                            .elections = world->check.elections,
+                            .leader_changes = world->check.leader_changes};
+  memcpy(out->faults, world->faults, sizeof out->faults);
+  if (world->clients != NULL) sim_load_stats(world->clients, out);
+}
+
+struct hash128 sim_world_digest(const struct sim_world *world) {
+  return (struct hash128){world->trace.low, world->trace.high};
+}
+
+void sim_world_trace(const struct sim_world *world, size_t records_max, struct buffer *out) {
+  sim_trace_text(&world->trace, records_max, out);
+}

@@ -1,0 +1,129 @@
+/* A simulated world: nodes of the real code (Raft node, stores, state machine, DistributedKV) in virtual time, over a
+ * simulated network, disks and clocks, with clients that put load on them and checks after every event. The same
+ * (config, seed, calls) give the same world, to the last bit of its digest.
+ *
+ * Nothing moves but inside sim_world_run. A violated check stops the world for good: sim_world_violation. Faults are
+ * calls, made between runs; their policy is somebody else's. One thread; nothing of the world outside is touched. */
+#ifndef KV_SIM_WORLD_H
+#define KV_SIM_WORLD_H
+
+#include "base/buffer.h"
+#include "base/hash.h"
+#include "distributedkv/distributedkv.h"
+#include "raft/node.h"
+#include "sim/check.h"
+#include "sim/fault.h"
+#include "sim/linear.h"
+#include "sim/load.h"
+
+enum { SIM_MILLION = 1000000 }; /* rates and probabilities are in parts of it */
+
+/* How one direction between two nodes behaves. Probabilities per message. */
+struct sim_net {
+  uint32_t delay_us;
+  uint32_t jitter_us; /* 0 .. jitter_us - 1 more */
+  uint32_t tail_us;   /* with tail_ppm: up to so much more */
+  uint32_t tail_ppm;
+  uint32_t loss_ppm;
+  uint32_t duplicate_ppm;
+  uint32_t reorder_ppm; /* may overtake; else a link keeps its order */
+};
+
+struct sim_config {
+  uint8_t nodes_count; /* 1 .. SIM_NODES_MAX */
+  uint64_t seed;
+  uint8_t fixed_leader; /* RAFT_NODE_NONE: elections */
+  uint32_t heartbeat_ms;
+  uint32_t election_min_ms;
+  uint32_t election_max_ms;
+  uint32_t inflight_max;
+  uint64_t message_bytes_max;
+  uint32_t defer_ppm; /* how often a node puts off the end of a turn, so that several events share one */
+  uint32_t sync_us;   /* a sync takes 0 .. sync_us - 1, and what slow disks take on top */
+  struct sim_net net;
+};
+
+struct sim_config sim_config_default(void);
+
+struct sim_stats {
+  uint64_t events;
+  uint64_t messages; /* delivered */
+  uint64_t commits;  /* entries ever committed */
+  uint64_t elections;
+  uint64_t leader_changes;
+  uint64_t acked_writes; /* of the load */
+  uint64_t answered_reads;
+  uint64_t operations; /* of the load, ended in any way */
+  uint64_t faults[SIM_FAULTS];
+};
+
+struct sim_world;
+struct sim_world *sim_world_create(const struct sim_config *config); /* returns owned; all nodes are up */
+void sim_world_destroy(struct sim_world *world);
+
+/* Goes on for so much virtual time. False once a check was violated. */
+bool sim_world_run(struct sim_world *world, uint64_t us);
+uint8_t sim_world_nodes_count(const struct sim_world *world);
+uint64_t sim_world_now_us(const struct sim_world *world);
+const char *sim_world_violation(const struct sim_world *world); /* NULL: none */
+/* The policy's random numbers: 0 .. bound-1. */
+uint64_t sim_world_random(struct sim_world *world, uint64_t bound);
+
+/* ---- what one may see ---- */
+
+struct sim_node_view {
+  bool up;
+  bool paused;
+  bool failed;               /* its disk */
+  bool proven;               /* on its disk */
+  struct raft_status status; /* of an up node */
+  uint64_t life;
+  struct hash128 state;
+};
+void sim_world_node(struct sim_world *world, uint8_t number, struct sim_node_view *out);
+/* The up, not paused leader of the highest term; RAFT_NODE_NONE: nobody leads. */
+uint8_t sim_world_leader(const struct sim_world *world);
+/* Visits entries lo .. hi (clipped) of a node's log as in memory. */
+void sim_world_log(struct sim_world *world, uint8_t number, uint64_t lo, uint64_t hi, log_visit *visit, void *context);
+void sim_world_stats(const struct sim_world *world, struct sim_stats *out);
+struct hash128 sim_world_digest(const struct sim_world *world);
+void sim_world_trace(const struct sim_world *world, size_t records_max, struct buffer *out);
+
+/* ---- faults of the node `number`; false when the node is not in a state for it ---- */
+
+bool sim_world_crash(struct sim_world *world, uint8_t number);   /* unsynced data is lost */
+bool sim_world_restart(struct sim_world *world, uint8_t number); /* a node that is down */
+/* Loses the disk of a node that is down. Only while that can be survived: everybody else is up and proven, and
+ * something is committed. */
+bool sim_world_wipe(struct sim_world *world, uint8_t number);
+bool sim_world_pause(struct sim_world *world, uint8_t number); /* what reaches it waits */
+bool sim_world_resume(struct sim_world *world, uint8_t number);
+bool sim_world_transfer(struct sim_world *world, uint8_t number, uint8_t to);
+void sim_world_slow_disk(struct sim_world *world, uint8_t number,
+                         uint32_t us);                             /* 0 .. us - 1 more per sync; 0: as usual */
+bool sim_world_fail_disk(struct sim_world *world, uint8_t number); /* until it crashes */
+void sim_world_clock_rate(struct sim_world *world, uint8_t number, uint32_t ppm); /* of its clock to virtual time */
+void sim_world_cut(struct sim_world *world, uint8_t from, uint8_t to);            /* one direction */
+void sim_world_mend(struct sim_world *world, uint8_t from, uint8_t to);
+void sim_world_heal(struct sim_world *world); /* all cuts */
+bool sim_world_link_down(struct sim_world *world, uint8_t number,
+                         uint8_t peer); /* node `number` is told that the link broke */
+void sim_world_net(struct sim_world *world, uint8_t from, uint8_t to, const struct sim_net *net);
+
+/* ---- clients ---- */
+
+/* False when there is a load already. */
+bool sim_world_load(struct sim_world *world, const struct sim_load_options *options);
+/* No client begins another operation; those under way go on. False when there is no load. */
+bool sim_world_stop_load(struct sim_world *world);
+/* Every operation of the load so far, those under way as unknown; borrowed until the next run. */
+const struct linear_op *sim_world_history(struct sim_world *world, size_t *count);
+
+/* One operation by hand, at that node, without retries. Returns its number. */
+uint64_t sim_world_submit(struct sim_world *world, uint8_t number, const struct sim_request *request);
+/* How many there were. */
+uint64_t sim_world_submitted(const struct sim_world *world);
+/* False while it is under way. Views in `out` are borrowed until the world goes. */
+bool sim_world_outcome(const struct sim_world *world, uint64_t number, struct sim_outcome *out);
+
+#endif

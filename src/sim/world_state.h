@@ -1,0 +1,125 @@
+/* The inside of a simulated world, for the files of sim/ alone. */
+#ifndef KV_SIM_WORLD_STATE_H
+#define KV_SIM_WORLD_STATE_H
+
+#include "base/prng.h"
+#include "cluster/cluster.h"
+#include "sim/disk.h"
+#include "sim/events.h"
+#include "sim/trace.h"
+#include "sim/world.h"
+
+/* A message under way. */
+struct sim_packet {
+  struct sim_packet *next_free;
+  struct sim_packet *next_all;
+  struct raft_message message;
+  struct buffer entries;
+};
+
+/* A node's monotonic clock: runs at `rate_ppm` of virtual time, from an offset of its own. */
+struct sim_clock {
+  uint64_t base_us;       /* virtual time at which the rate was set */
+  uint64_t base_local_us; /* what the clock said then */
+  uint64_t rate_ppm;
+};
+
+struct sim_node {
+  struct sim_world *world;
+  uint8_t number;
+  bool up;
+  bool paused;
+  uint64_t incarnation; /* starts so far */
+  struct sim_clock clock;
+  struct cluster cluster;
+  struct raft_transport transport;
+  struct sim_disk disk;
+  uint32_t slow_disk_us;
+  uint64_t synced_at_us; /* when the newest sync asked for will be done */
+  struct kvsm *sm;       /* of an up node, like what follows */
+  struct raftnode *raft;
+  struct distributedkv dkv;
+  uint64_t timer_at_us;     /* the deadline event under way; UINT64_MAX: none */
+  uint64_t timer_sequence;  /* its number */
+  uint64_t tokens;          /* requests not answered yet */
+  struct sim_event *parked; /* owned; what reached it while it is paused */
+  size_t parked_count, parked_capacity;
+  uint64_t seen_state; /* role, term and leader as last traced */
+};
+
+struct sim_direction {
+  struct sim_net net;
+  bool cut;
+  uint64_t ordered_at_us; /* arrival of the newest message that keeps the order */
+  uint64_t newest_at_us;  /* latest arrival of all */
+};
+
+struct sim_clients; /* load.c */
+struct sim_manual;  /* manual.c */
+
+struct sim_world {
+  struct sim_config config;
+  uint64_t now_us;
+  struct sim_events events;
+  struct sim_trace trace;
+  struct sim_check check;
+  struct prng net_random, disk_random, node_random, load_random, policy_random;
+  struct sim_node nodes[SIM_NODES_MAX];
+  struct sim_direction directions[SIM_NODES_MAX][SIM_NODES_MAX]; /* [from][to] */
+  struct sim_packet *packets_free;
+  struct sim_packet *packets_all; /* owned */
+  uint64_t events_count;
+  uint64_t messages_count;
+  uint64_t faults[SIM_FAULTS];
+  struct sim_clients *clients; /* owned; NULL: no load */
+  struct sim_manual *manual;   /* owned; NULL: nothing submitted */
+};
+
+/* ---- world.c ---- */
+
+void sim_fault_count(struct sim_world *world, enum sim_fault fault, uint8_t node, uint8_t peer, uint64_t value);
+void sim_push(struct sim_world *world, uint64_t at_us, enum sim_event_kind kind, uint8_t node, uint64_t number,
+              void *data);
+static inline bool sim_chance(struct prng *random, uint32_t ppm) {
+  return ppm > 0 && prng_below(random, SIM_MILLION) < ppm;
+}
+/* 0 .. bound - 1; 0 for a bound of 0. */
+static inline uint64_t sim_below(struct prng *random, uint64_t bound) {
+  return bound == 0 ? 0 : prng_below(random, bound);
+}
+
+/* ---- node.c ---- */
+
+void sim_node_init(struct sim_world *world, uint8_t number);
+void sim_node_deinit(struct sim_node *node);
+void sim_node_start(struct sim_node *node);
+void sim_node_stop(struct sim_node *node);
+uint64_t sim_node_now_ms(const struct sim_node *node);
+/* An event for a node: it may be down or paused. */
+void sim_node_event(struct sim_node *node, const struct sim_event *event);
+/* Ends the turn now, or soon. */
+void sim_node_turn(struct sim_node *node);
+void sim_node_set_rate(struct sim_node *node, uint64_t rate_ppm);
+
+/* ---- net.c ---- */
+
+void sim_net_init(struct sim_world *world);
+void sim_net_deinit(struct sim_world *world);
+extern const struct raft_transport_ops sim_transport_ops;
+void sim_packet_free(struct sim_world *world, struct sim_packet *packet);
+
+/* ---- load.c ---- */
+
+void sim_load_destroy(struct sim_clients *clients);
+/* `data`: an attempt. It reaches an up node; or is refused by one that is down; or lost with one that goes down. */
+void sim_load_request(struct sim_node *node, void *data);
+void sim_load_lost(struct sim_world *world, void *data, bool refused);
+void sim_load_response(struct sim_world *world, void *data);
+void sim_load_wake(struct sim_world *world, const struct sim_event *event);
+void sim_load_stats(const struct sim_clients *clients, struct sim_stats *out);
+
+/* ---- manual.c ---- */
+
+void sim_manual_destroy(struct sim_manual *manual);
+
+#endif
