@@ -615,6 +615,16 @@ describe("deadlines", function()
     assert.are.equal(9000 + REQUEST_TIMEOUT_MS, connection:deadline())
   end)
 
+  it("do not run while the client waits for a 100 Continue that we owe", function()
+    local connection, world = open()
+    connection:feed(put "/1" .. put("/2", "x", "Expect: 100-continue\r\n"):sub(1, -2), 0)
+    assert.is_nil(connection:deadline())
+    world.reply "/1"
+    connection:resume(4000)
+    assert.are.same({ "200 /1", "100 " }, (answers(connection:output())))
+    assert.are.equal(4000 + REQUEST_TIMEOUT_MS, connection:deadline())
+  end)
+
   it("leave an idle connection alone while the client still takes its answer", function()
     local connection = open_echo()
     connection:feed(get "/1", 0)

@@ -228,7 +228,7 @@ static void finish_input(struct http_connection *connection) {
 }
 
 static enum wait whom_to_wait_for(const struct http_connection *connection) {
-  if (connection->input_ended || !has_room(connection)) return WAIT_NOBODY;
+  if (connection->input_ended || connection->owes_continue || !has_room(connection)) return WAIT_NOBODY;
   if (http_parser_in_message(connection->parser)) return WAIT_REQUEST;
   return connection->line_count == 0 ? WAIT_IDLE : WAIT_NOBODY;
 }

@@ -5,6 +5,8 @@
 #include "kvsm/kvsm.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "kvsm/kvsm_line.h"
@@ -15,7 +17,8 @@ enum {
   ESCAPED_BYTES_MAX = 6, /* a control character: \u0000 */
   LINE_FRAME_BYTES = 64, /* braces and names around key and value */
   LINE_BYTES_MAX = ESCAPED_BYTES_MAX * (KEY_BYTES_CAP + VALUE_BYTES_CAP) + LINE_FRAME_BYTES,
-  KEEP_BYTES = 1048576 /* of a scratch buffer, after an unusually long line */
+  KEEP_BYTES = 1048576, /* of a scratch buffer, after an unusually long line */
+  WARM_BYTES = 122880   /* below the size from which malloc maps a block of its own */
 };
 
 enum phase { PHASE_HEADER, PHASE_ENTRIES, PHASE_CLIENTS, PHASE_COMPLETE };
@@ -25,6 +28,7 @@ struct kvsm_restore {
   enum phase phase;
   bool failed;
   uint64_t line_number;  /* of the last complete line */
+  size_t cold_bytes;     /* read since memory was last warmed */
   struct buffer partial; /* the beginning of a line whose end has not come yet */
   struct buffer key;     /* scratch for a string with escapes */
   struct buffer value;   /* the same, and for base64 */
@@ -199,6 +203,27 @@ static const char *feed_line(struct kvsm_restore *restore, struct bytes *chunk) 
   return NULL;
 }
 
+/* A restore touches memory that the process never had, and the page faults, one by one, would take longer than all the
+ * rest. So it asks for the pages of the next entries at once: those at the end of the heap, from where they will come.
+ * Only a hint: when the system cannot, or the entries come from elsewhere, nothing is lost. */
+static void warm_memory(void) {
+  uint8_t *block = malloc(WARM_BYTES);
+  if (block == NULL) return;
+  size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+  size_t unaligned = (uintptr_t)block % page_bytes;
+  size_t skipped = unaligned == 0 ? 0 : page_bytes - unaligned;
+  (void)madvise(block + skipped, (WARM_BYTES - skipped) / page_bytes * page_bytes, MADV_POPULATE_WRITE);
+  free(block);
+}
+
+/* Line by line, so that a large chunk is warmed as it is read. An entry needs about as much memory as its line. */
+static void warm_for(struct kvsm_restore *restore, size_t bytes) {
+  restore->cold_bytes += bytes;
+  if (restore->cold_bytes < WARM_BYTES) return;
+  restore->cold_bytes = 0;
+  warm_memory();
+}
+
 /* ---- public ---- */
 
 struct kvsm_restore *kvsm_restore_begin(void) {
@@ -210,8 +235,10 @@ struct kvsm_restore *kvsm_restore_begin(void) {
 enum status kvsm_restore_feed(struct kvsm_restore *restore, struct bytes chunk, struct error *err) {
   CHECK(!restore->failed);
   while (chunk.len > 0) {
+    size_t left = chunk.len;
     const char *fault = feed_line(restore, &chunk);
     if (fault != NULL) return refuse(restore, restore->line_number + 1, fault, err);
+    warm_for(restore, left - chunk.len);
   }
   return STATUS_OK;
 }

@@ -45,6 +45,17 @@ int script_enter(struct script_vm *vm, lua_State *L, int args_count, int results
   return status;
 }
 
+bool script_call(struct script_vm *vm, int args_count) {
+  bool capped = vm->memory_capped;
+  vm->memory_capped = false;
+  hook_restart_slice(vm);
+  int status = lua_pcall(vm->L, args_count, 0, 0);
+  if (status != LUA_OK) lua_pop(vm->L, 1);
+  if (hook_end_kill(vm)) lua_pop(vm->L, 1);
+  vm->memory_capped = capped;
+  return status == LUA_OK;
+}
+
 int script_resume(struct script_vm *vm, lua_State *co, int args_count, int *results_count) {
   bool capped = vm->memory_capped;
   vm->memory_capped = true;
@@ -73,9 +84,7 @@ void script_report(struct script_vm *vm) {
   vm->failed = true;
   lua_pushcfunction(vm->L, print_error);
   lua_insert(vm->L, -2);
-  if (lua_pcall(vm->L, 1, 0, 0) == LUA_OK) return;
-  fputs("kvserver: an error whose message could not be made\n", stderr);
-  lua_pop(vm->L, 1);
+  if (!script_call(vm, 1)) fputs("kvserver: an error whose message could not be made\n", stderr);
 }
 
 void script_request_exit(struct script_vm *vm, int code) {

@@ -41,8 +41,8 @@ static enum status job_fail(struct job *job, const char *what, const char *path)
 static struct job *job_create(struct jobs *jobs, const char *path, server_job_done *done, void *context) {
   struct job *job = xcalloc(1, sizeof *job);
   job->jobs = jobs;
-  job->path = xmalloc(strlen(path) + 1);
-  strcpy(job->path, path);
+  size_t path_bytes = strlen(path) + 1;
+  job->path = memcpy(xmalloc(path_bytes), path, path_bytes);
   job->fd = -1;
   job->done = done;
   job->context = context;
