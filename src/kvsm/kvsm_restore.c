@@ -5,10 +5,9 @@
 #include "kvsm/kvsm.h"
 
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/check.h"
+#include "base/memory.h"
 #include "kvsm/kvsm_line.h"
 #include "kvsm/kvsm_state.h"
 
@@ -18,7 +17,6 @@ enum {
   LINE_FRAME_BYTES = 64, /* braces and names around key and value */
   LINE_BYTES_MAX = ESCAPED_BYTES_MAX * (KEY_BYTES_CAP + VALUE_BYTES_CAP) + LINE_FRAME_BYTES,
   KEEP_BYTES = 1048576, /* of a scratch buffer, after an unusually long line */
-  WARM_BYTES = 122880   /* below the size from which malloc maps a block of its own */
 };
 
 enum phase { PHASE_HEADER, PHASE_ENTRIES, PHASE_CLIENTS, PHASE_COMPLETE };
@@ -203,25 +201,12 @@ static const char *feed_line(struct kvsm_restore *restore, struct bytes *chunk) 
   return NULL;
 }
 
-/* A restore touches memory that the process never had, and the page faults, one by one, would take longer than all the
- * rest. So it asks for the pages of the next entries at once: those at the end of the heap, from where they will come.
- * Only a hint: when the system cannot, or the entries come from elsewhere, nothing is lost. */
-static void warm_memory(void) {
-  uint8_t *block = malloc(WARM_BYTES);
-  if (block == NULL) return;
-  size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
-  size_t unaligned = (uintptr_t)block % page_bytes;
-  size_t skipped = unaligned == 0 ? 0 : page_bytes - unaligned;
-  (void)madvise(block + skipped, (WARM_BYTES - skipped) / page_bytes * page_bytes, MADV_POPULATE_WRITE);
-  free(block);
-}
-
 /* Line by line, so that a large chunk is warmed as it is read. An entry needs about as much memory as its line. */
 static void warm_for(struct kvsm_restore *restore, size_t bytes) {
   restore->cold_bytes += bytes;
-  if (restore->cold_bytes < WARM_BYTES) return;
+  if (restore->cold_bytes < MEMORY_WARM_BYTES) return;
   restore->cold_bytes = 0;
-  warm_memory();
+  memory_warm();
 }
 
 /* ---- public ---- */
