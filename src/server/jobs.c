@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { READ_PIECE_BYTES = 256 * 1024 };
@@ -96,8 +97,17 @@ static enum status write_file(struct job *job) {
   return status;
 }
 
+/* A rename would put a file in the place of a device or a socket. */
+static bool is_replaceable(struct job *job) {
+  struct stat found;
+  if (lstat(job->path, &found) != 0 || S_ISREG(found.st_mode)) return true;
+  job->status = error_set(&job->why, STATUS_INVALID, "snapshot to %s: it is there and not a regular file", job->path);
+  return false;
+}
+
 static void work_snapshot(void *context) {
   struct job *job = context;
+  if (!is_replaceable(job)) return;
   size_t bytes = strlen(job->path) + sizeof ".XXXXXX";
   char *temporary = xmalloc(bytes);
   snprintf(temporary, bytes, "%s.XXXXXX", job->path);
