@@ -199,6 +199,23 @@ describe("the order of effects", function()
     assert.are.same({ "/1", "/2", "/3" }, world.order)
   end)
 
+  it("makes a large read wait for everything before it, and everything after it wait", function()
+    local connection, world = open {
+      classify = function(message)
+        return message.path:match("^/large") and "read_alone" or message.method == "PUT" and "write" or "read"
+      end,
+    }
+    connection:feed(get "/1" .. get "/2" .. get "/large3" .. get "/large4" .. get "/5" .. put "/6", 0)
+    local order = { "/1", "/2" }
+    for i, path in ipairs { "/1", "/2", "/large3", "/large4", "/5" } do
+      assert.are.same(order, world.order)
+      world.reply(path)
+      connection:resume(0)
+      order[#order + 1] = ({ nil, "/large3", "/large4", "/5", "/6" })[i]
+    end
+    assert.are.same({ "/1", "/2", "/large3", "/large4", "/5", "/6" }, world.order)
+  end)
+
   it("keeps what arrives while a request waits", function()
     local connection, world = open()
     connection:feed(put "/1" .. get "/2" .. put("/3", "abc"):sub(1, -3), 0)

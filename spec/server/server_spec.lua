@@ -251,6 +251,15 @@ describe("a snapshot", function()
 end)
 
 describe("a restore", function()
+  it("from a pipe to which nobody writes is refused, and holds nothing up", function()
+    local directory, remove = temporary_directory()
+    local _ <close> = remove
+    local node <close> = http.node()
+    assert(os.execute(("mkfifo '%s/pipe'"):format(directory)))
+    assert.same({ nil, "line 1: ends before the trailer is complete" },
+      { node.server:restore(directory .. "/pipe") })
+  end)
+
   it("of a damaged file leaves the state as it was and names the line", function()
     local directory, remove = temporary_directory()
     local _ <close> = remove

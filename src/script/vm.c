@@ -9,6 +9,7 @@
 #include "script/scheduler.h"
 #include "script/script.h"
 
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdio.h>
@@ -106,6 +107,7 @@ static int close_vm(struct script_vm *vm, int code) {
     fflush(NULL);
     _exit(code);
   }
+  vm->finalizing = true;
   lua_close(vm->L);
   if (code == 0 && vm->failed) code = 1; /* failures that only the collector found */
   for (int i = 0; i < CLOSING_TURNS_MAX && io_loop_turn(vm->loop, IO_TURN_NOWAIT); i++) {
@@ -183,8 +185,19 @@ static int run(struct script_vm *vm, char **argv) {
   return vm->failed ? 1 : 0;
 }
 
+/* Who started us with one of these closed meant "nowhere". Left free, its number would go to the next socket, and what
+ * is printed to a client. */
+static void hold_standard_descriptors(void) {
+  int fd;
+  do
+    fd = open("/dev/null", O_RDWR);
+  while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
+}
+
 int script_main(int argc, char **argv) {
   (void)argc;
+  hold_standard_descriptors();
   parent_follow();
   struct script_vm *vm = create_vm();
   return close_vm(vm, run(vm, argv));

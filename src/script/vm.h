@@ -40,10 +40,11 @@ struct script_vm {
   bool memory_capped;      /* the limit applies: inside protected Lua code only */
 
   /* vm.c */
-  bool exiting;  /* os.exit, a failed callback or SIGINT: ends after this turn */
-  bool closing;  /* shutdown has begun: no callback, no wait, no new task */
-  bool failed;   /* something was reported: exit code 0 becomes 1 */
-  int exit_code; /* when exiting */
+  bool exiting;    /* os.exit, a failed callback or SIGINT: ends after this turn */
+  bool closing;    /* shutdown has begun: no callback, no wait, no new task */
+  bool finalizing; /* lua_close runs: what a finalizer begins now, nobody would end */
+  bool failed;     /* something was reported: exit code 0 becomes 1 */
+  int exit_code;   /* when exiting */
 };
 
 /* The VM of any of its states. */

@@ -147,7 +147,8 @@ static enum status read_file(struct job *job, uint8_t *piece) {
 
 static void work_restore(void *context) {
   struct job *job = context;
-  job->fd = open(job->path, O_RDONLY | O_CLOEXEC);
+  /* Without O_NONBLOCK a pipe could hold the worker, and with it the end of the process, for ever. */
+  job->fd = open(job->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (job->fd < 0) {
     job->status = job_fail(job, "open", job->path);
     return;
