@@ -57,7 +57,8 @@ local function write_mode(value)
   return one_of("sync")(value)
 end
 
--- Text "n1=HOST:PORT,..." or a table {n1 = "HOST:PORT"} -> that table, or nil, what was expected, where, what was there.
+-- Text "n1=HOST:PORT,..." or a table {n1 = "HOST:PORT"} -> that table; or nil, what was expected, where and what was
+-- there.
 local function peers(value)
   local list = value
   if type(value) == "string" then

@@ -7,8 +7,8 @@
 --     local node <close> = process.spawn { args = { process.self(), "--listen", "127.0.0.1:0" } }
 --     local port = node:wait_line("ready on http://[^:]+:(%d+)", 5000)
 --
--- A child is killed when its handle is closed and when this program ends. One that is this kvserver itself dies with its
--- parent in any case, even by SIGKILL.
+-- A child is killed when its handle is closed and when this program ends. One that is this kvserver itself dies with
+-- its parent in any case, even by SIGKILL.
 local loop = require "kvserver.loop"
 local task = require "kvserver.task"
 local uv = require "luv"

@@ -16,7 +16,8 @@ local M = {}
 -- @param ... the arguments of f
 -- @return a handle: `:join()` waits and returns the results of f, or raises its error; `:cancel()` closes the task
 -- where it waits (its `<close>` variables run), and joining it is then an error; `:status()` is "ready", "running",
--- "waiting", "done", "failed" or "cancelled". The error of a task that nobody joins is printed, and makes the exit code 1.
+-- "waiting", "done", "failed" or "cancelled". The error of a task that nobody joins is printed, and the exit code is
+-- then 1.
 -- @function spawn
 M.spawn = loop.spawn
 

@@ -199,6 +199,23 @@ describe("the order of effects", function()
     assert.are.same({ "/1", "/2", "/3" }, world.order)
   end)
 
+  it("makes a large read wait for everything before it, and everything after it wait", function()
+    local connection, world = open {
+      classify = function(message)
+        return message.path:match("^/large") and "read_alone" or message.method == "PUT" and "write" or "read"
+      end,
+    }
+    connection:feed(get "/1" .. get "/2" .. get "/large3" .. get "/large4" .. get "/5" .. put "/6", 0)
+    local order = { "/1", "/2" }
+    for i, path in ipairs { "/1", "/2", "/large3", "/large4", "/5" } do
+      assert.are.same(order, world.order)
+      world.reply(path)
+      connection:resume(0)
+      order[#order + 1] = ({ nil, "/large3", "/large4", "/5", "/6" })[i]
+    end
+    assert.are.same({ "/1", "/2", "/large3", "/large4", "/5", "/6" }, world.order)
+  end)
+
   it("keeps what arrives while a request waits", function()
     local connection, world = open()
     connection:feed(put "/1" .. get "/2" .. put("/3", "abc"):sub(1, -3), 0)
@@ -613,6 +630,16 @@ describe("deadlines", function()
     world.reply "/1"
     connection:resume(9000)
     assert.are.equal(9000 + REQUEST_TIMEOUT_MS, connection:deadline())
+  end)
+
+  it("do not run while the client waits for a 100 Continue that we owe", function()
+    local connection, world = open()
+    connection:feed(put "/1" .. put("/2", "x", "Expect: 100-continue\r\n"):sub(1, -2), 0)
+    assert.is_nil(connection:deadline())
+    world.reply "/1"
+    connection:resume(4000)
+    assert.are.same({ "200 /1", "100 " }, (answers(connection:output())))
+    assert.are.equal(4000 + REQUEST_TIMEOUT_MS, connection:deadline())
   end)
 
   it("leave an idle connection alone while the client still takes its answer", function()

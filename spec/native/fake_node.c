@@ -164,7 +164,7 @@ static int create(lua_State *L) {
   fake->loop = script_loop(L);
   list_init(&fake->writes);
   list_init(&fake->reads);
-  strcpy(fake->role, "leader");
+  memcpy(fake->role, "leader", sizeof "leader");
   fake->hook.run = on_turn_end;
   io_hook_add(fake->loop, &fake->hook);
   luaL_setmetatable(L, type_name);

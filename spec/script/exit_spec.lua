@@ -1,6 +1,7 @@
 -- How a script ends, and what is left of it: as with `lua`.
 
 local child = require "spec.support.child"
+local process = require "kvserver.process"
 local task = require "kvserver.task"
 
 describe("a script", function()
@@ -62,6 +63,39 @@ describe("a script", function()
       task.yield()
     ]]
     assert.are.same({ code = 0, signal = 0, stdout = "closed\n", stderr = "" }, result)
+  end)
+
+  it("may be started with its standard descriptors closed", function()
+    local file <close> = child.file([[
+      local node <close> = assert(require("kvserver.server").start { listen = "127.0.0.1:0" })
+      io.stderr:write("to nobody, least of all into a socket")
+      os.exit(7, true)
+    ]])
+    for _, closed in ipairs { "<&-", ">&-", "2>&-", "<&- >&- 2>&-" } do
+      local result = process.run { args = { "/bin/sh", "-c", 'exec "$0" "$1" ' .. closed, process.self(), file.path } }
+      assert.are.same({ 7, 0 }, { result.code, result.signal }, closed)
+    end
+  end)
+
+  it("may try to start something in a finalizer that runs at the very end", function()
+    for _, started in ipairs {
+      "server.start { listen = '127.0.0.1:0' }", "httpclient.open { port = 1 }", "task.sleep(1)",
+      "uv.new_timer():start(1, 0, print)", "uv.new_tcp()", "uv.spawn('true', {}, print)",
+      "uv.getaddrinfo('localhost', nil, nil, print)",
+    } do
+      local result = child.run_script([[
+        server, httpclient = require "kvserver.server", require "kvserver.httpclient"
+        task, uv = require "kvserver.task", require "luv"
+        kept = setmetatable({}, { __gc = function() started = ]] .. started .. [[ end })
+      ]])
+      assert.are.same({ code = 0, signal = 0, stdout = "", stderr = "" }, result, started)
+    end
+  end)
+
+  it("does not get libuv for the first time in such a finalizer", function()
+    assert.are.same({ code = 0, signal = 0, stdout = "", stderr = "" }, child.run_script [[
+      kept = setmetatable({}, { __gc = function() started = require("luv").new_timer():start(1, 0, print) end })
+    ]])
   end)
 
   it("that waits for what cannot happen fails instead of hanging", function()

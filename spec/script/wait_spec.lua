@@ -91,6 +91,19 @@ describe("a blocking verb", function()
     assert.are.equal(17, deepest)
   end)
 
+  it("that only yields may be nested by any number of tasks", function()
+    local done = 0
+    local handles = {}
+    for i = 1, 100 do
+      handles[i] = task.spawn(function()
+        coroutine.wrap(function() for _ = 1, 3 do task.yield() end end)()
+        done = done + 1
+      end)
+    end
+    for _, handle in ipairs(handles) do handle:join() end
+    assert.are.equal(100, done)
+  end)
+
   it("is an error when nothing is left that could end it", function()
     local result = child.run_script [[
       local task = require "kvserver.task"

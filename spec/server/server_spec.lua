@@ -193,9 +193,23 @@ describe("a snapshot", function()
     assert(uv.fs_mkdir(directory .. "/taken", 493))
     bytes, why = node.server:snapshot(directory .. "/taken")
     assert.is_nil(bytes)
-    assert.matches("taken: Is a directory", why)
+    assert.matches("taken: it is there and not a regular file", why)
     assert.same({ "taken" }, names(directory))
     assert(uv.fs_rmdir(directory .. "/taken"))
+  end)
+
+  it("never takes the place of what is not a file, such as a link", function()
+    local directory, remove = temporary_directory()
+    local _ <close> = remove
+    local node <close> = http.node()
+    local link = directory .. "/link"
+    assert(uv.fs_symlink("nowhere", link))
+    local bytes, why = node.server:snapshot(link)
+    assert.is_nil(bytes)
+    assert.matches("link: it is there and not a regular file", why)
+    assert.equal("link", uv.fs_lstat(link).type)
+    assert.same({ "link" }, names(directory))
+    assert(uv.fs_unlink(link))
   end)
 
   it("is refused when too many run already", function()
@@ -237,6 +251,15 @@ describe("a snapshot", function()
 end)
 
 describe("a restore", function()
+  it("from a pipe to which nobody writes is refused, and holds nothing up", function()
+    local directory, remove = temporary_directory()
+    local _ <close> = remove
+    local node <close> = http.node()
+    assert(os.execute(("mkfifo '%s/pipe'"):format(directory)))
+    assert.same({ nil, "line 1: ends before the trailer is complete" },
+      { node.server:restore(directory .. "/pipe") })
+  end)
+
   it("of a damaged file leaves the state as it was and names the line", function()
     local directory, remove = temporary_directory()
     local _ <close> = remove

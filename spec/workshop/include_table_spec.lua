@@ -18,6 +18,8 @@ describe("the include table", function()
       'http/a.c:1: "types/json.h": http may include only itself, base, types/limits.h\n' },
     { "refuses all other rooms to base", "base/a.h", '#include "types/limits.h"\n',
       'base/a.h:1: "types/limits.h": base may include only itself\n' },
+    { "takes a folder inside a room for a room of its own", "raft/core/a.c", '#include "raft/node.h"\n',
+      'raft/core/a.c:1: "raft/node.h": raft/core may include only itself, base\n' },
     { "keeps libuv out of the pure rooms", "httpapi/a.c", "#include <uv.h>\n",
       "httpapi/a.c:1: <uv.h> is not for this file\n" },
     { "lets io use libuv", "io/a.c", "#include <uv.h>\n", "" },

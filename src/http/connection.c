@@ -49,8 +49,8 @@ struct http_connection {
 
   struct list line; /* struct http_exchange in the order of the requests: handled, answer not yet in `output` */
   size_t line_count;
-  size_t inflight[2]; /* of these: not answered, by effect; only one of the two is ever above 0 */
-  size_t held_bytes;  /* of these: answers that wait for their turn */
+  size_t inflight[HTTP_EFFECTS_COUNT]; /* of these: not answered, by effect; only one is ever above 0 */
+  size_t held_bytes;                   /* of these: answers that wait for their turn */
 
   struct buffer output;
   size_t output_sent;    /* the first bytes of `output`, already gone */
@@ -172,10 +172,16 @@ static void refuse(struct http_connection *connection, int status, const char *t
   buffer_deinit(&body);
 }
 
+/* Only the same effect may be in flight before that of the parser's message; with a large answer none at all. */
+static bool may_take_effect(const struct http_connection *connection) {
+  size_t before = http_connection_inflight(connection);
+  if (connection->waits != HTTP_EFFECT_READ_ALONE) before -= connection->inflight[connection->waits];
+  return before == 0;
+}
+
 /* Hands the parser's message over, unless effects before it must come first. */
 static void dispatch(struct http_connection *connection) {
-  enum http_effect other = connection->waits == HTTP_EFFECT_READ ? HTTP_EFFECT_WRITE : HTTP_EFFECT_READ;
-  if (connection->inflight[other] > 0) return;
+  if (!may_take_effect(connection)) return;
   connection->message_waits = false;
   const struct http_message *request = http_parser_message(connection->parser);
   if (!request->keep_alive) connection->closing = true;
@@ -228,7 +234,7 @@ static void finish_input(struct http_connection *connection) {
 }
 
 static enum wait whom_to_wait_for(const struct http_connection *connection) {
-  if (connection->input_ended || !has_room(connection)) return WAIT_NOBODY;
+  if (connection->input_ended || connection->owes_continue || !has_room(connection)) return WAIT_NOBODY;
   if (http_parser_in_message(connection->parser)) return WAIT_REQUEST;
   return connection->line_count == 0 ? WAIT_IDLE : WAIT_NOBODY;
 }
@@ -374,7 +380,10 @@ bool http_connection_finished(const struct http_connection *connection) {
 }
 
 size_t http_connection_inflight(const struct http_connection *connection) {
-  return connection->inflight[HTTP_EFFECT_READ] + connection->inflight[HTTP_EFFECT_WRITE];
+  size_t count = 0;
+  for (size_t effect = 0; effect < HTTP_EFFECTS_COUNT; effect++)
+    count += connection->inflight[effect];
+  return count;
 }
 
 void http_connection_on_ready(struct http_connection *connection, void (*ready)(void *context), void *context) {

@@ -8,7 +8,8 @@
  * Order of effects (CONTRACT.md, Order): a run of writes goes on without waiting (the log keeps its order); a read
  * waits for the writes before it, a write for the reads before it. While a request must wait, or HTTP_PIPELINE_MAX are
  * in flight, or HTTP_OUTPUT_BYTES_MAX are unsent, nothing more is parsed and http_connection_wants_input is false: the
- * owner stops reading.
+ * owner stops reading. What is in flight by then is answered all the same; so large answers are made one at a time
+ * (HTTP_EFFECT_READ_ALONE), lest a pipeline of them pile up.
  *
  * Failure modes: a parse error is answered in its turn, then the connection closes; the answer to a request whose
  * connection is gone is dropped, its exchange freed; a deadline that passes while a request arrives is answered 408.
@@ -21,7 +22,12 @@
 struct http_connection;
 struct http_exchange;
 
-enum http_effect { HTTP_EFFECT_READ, HTTP_EFFECT_WRITE };
+enum http_effect {
+  HTTP_EFFECT_READ,
+  HTTP_EFFECT_WRITE,
+  HTTP_EFFECT_READ_ALONE /* a read whose answer may be large: nothing else is in flight beside it */
+};
+enum { HTTP_EFFECTS_COUNT = HTTP_EFFECT_READ_ALONE + 1 };
 
 struct http_handler {
   void *context;

@@ -159,6 +159,25 @@ static bool route_matches(const struct route *route, struct bytes path) {
   return memcmp(path.data, route->path, route->path_bytes) == 0;
 }
 
+/* Paths of the contract that this version does not have. */
+static const struct later {
+  const char *path;
+  enum match match;
+  const char *text;
+} later_routes[] = {{"/metrics", MATCH_EXACT, "path: /metrics is not in this version"},
+                    {"/ops/", MATCH_PREFIX, "path: /ops is not in this version, nor are asynchronous writes"},
+                    {"/raft/", MATCH_PREFIX, "path: /raft is not in this version, which runs a single node"}};
+
+static const char *why_no_route(struct bytes path) {
+  for (size_t i = 0; i < sizeof later_routes / sizeof later_routes[0]; i++) {
+    const struct later *later = &later_routes[i];
+    struct bytes wanted = bytes_of(later->path);
+    if (later->match == MATCH_EXACT ? path.len != wanted.len : path.len < wanted.len) continue;
+    if (memcmp(path.data, wanted.data, wanted.len) == 0) return later->text;
+  }
+  return "path: no such route";
+}
+
 static void refuse_route(struct httpapi *api, struct bytes path, struct http_exchange *exchange) {
   buffer_clear(&api->value);
   for (size_t i = 0; i < ROUTES_COUNT; i++) {
@@ -167,7 +186,7 @@ static void refuse_route(struct httpapi *api, struct bytes path, struct http_exc
     buffer_append_text(&api->value, routes[i].allow);
   }
   if (api->value.len == 0) {
-    api_write_error(api, exchange, ERR_NOT_FOUND, "path: no such route", 0, NULL, NULL);
+    api_write_error(api, exchange, ERR_NOT_FOUND, why_no_route(path), 0, NULL, NULL);
     return;
   }
   api_write_not_allowed(api, exchange, buffer_view(&api->value));
@@ -185,7 +204,8 @@ static void handle(void *context, const struct http_message *request, struct htt
   refuse_route(api, request->path, exchange);
 }
 
-/* An mget is a read although it is a POST. What matches no route is answered at once and may be either. */
+/* An mget is a read although it is a POST; its answer and that of a scan may be large, so only one of them is made at a
+ * time. What matches no route is answered at once and may be either. */
 static enum http_effect classify(void *context, const struct http_message *request) {
   (void)context;
   switch (request->method) {
@@ -193,9 +213,10 @@ static enum http_effect classify(void *context, const struct http_message *reque
   case HTTP_METHOD_DELETE:
     return HTTP_EFFECT_WRITE;
   case HTTP_METHOD_POST:
-    return bytes_equal(request->path, bytes_of("/kv/mget")) ? HTTP_EFFECT_READ : HTTP_EFFECT_WRITE;
+    return bytes_equal(request->path, bytes_of("/kv/mget")) ? HTTP_EFFECT_READ_ALONE : HTTP_EFFECT_WRITE;
   case HTTP_METHOD_GET:
   case HTTP_METHOD_HEAD:
+    return bytes_equal(request->path, bytes_of("/kv")) ? HTTP_EFFECT_READ_ALONE : HTTP_EFFECT_READ;
   case HTTP_METHOD_OTHER:
     return HTTP_EFFECT_READ;
   }

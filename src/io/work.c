@@ -3,6 +3,10 @@
 #include "base/check.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { WORKER_NICENESS = 10 };
 
 struct job {
   uv_work_t uv; /* first member: its address is the job's */
@@ -11,7 +15,17 @@ struct job {
   void *context;
 };
 
+/* With few cores, work in the background must not take the loop's turn. On Linux niceness belongs to the thread, and
+ * anybody may raise it. */
+static void step_back(void) {
+  static _Thread_local bool is_nice;
+  if (is_nice) return;
+  is_nice = true;
+  (void)setpriority(PRIO_PROCESS, (id_t)gettid(), WORKER_NICENESS);
+}
+
 static void on_worker(uv_work_t *uv) {
+  step_back();
   struct job *job = (struct job *)uv;
   job->work(job->context);
 }

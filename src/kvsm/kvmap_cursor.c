@@ -45,10 +45,11 @@ static uint32_t inner_slot(const struct kvmap_node *node, struct bytes key) {
   return equal ? slot : slot - 1;
 }
 
-bool tree_find(const struct kvmap_node *node, struct bytes key, struct kvmap_cursor *cursor, struct bytes *value) {
+bool tree_find(const struct kvmap_node *root, struct bytes key, struct kvmap_cursor *cursor, struct bytes *value) {
   cursor->depth = 0;
   cursor->found = false;
-  if (node == NULL) return false;
+  if (root == NULL) return false;
+  const struct kvmap_node *node = root;
   for (; node->level > 0; cursor->depth++) {
     uint32_t slot = inner_slot(node, key);
     cursor->node[cursor->depth] = node;
@@ -64,10 +65,11 @@ bool tree_find(const struct kvmap_node *node, struct bytes key, struct kvmap_cur
   return true;
 }
 
-void tree_find_end(const struct kvmap_node *node, struct kvmap_cursor *cursor) {
+void tree_find_end(const struct kvmap_node *root, struct kvmap_cursor *cursor) {
   cursor->depth = 0;
   cursor->found = false;
-  if (node == NULL) return;
+  if (root == NULL) return;
+  const struct kvmap_node *node = root;
   for (; node->level > 0; node = node_child(node, node->count - 1u)) {
     cursor->node[cursor->depth] = node;
     cursor->slot[cursor->depth++] = node->count - 1u;

@@ -37,7 +37,7 @@ bool kvsm_get(struct kvsm *sm, struct bytes key, struct buffer *out);
 typedef void kvsm_found(void *context, struct bytes key, struct bytes value);
 void kvsm_mget(struct kvsm *sm, const struct bytes *keys, size_t keys_count, kvsm_found *found, void *context);
 /* Calls `found` for keys that start with `prefix` and are > `after` (all when `after` is empty), in byte order, at most
- * `limit` of them and no further than the first that makes key and value bytes exceed `bytes_max` (at least one).
+ * `limit` of them and not so many that their key and value bytes exceed `bytes_max` (but at least one).
  * Returns whether more follow. */
 bool kvsm_scan(struct kvsm *sm, struct bytes prefix, struct bytes after, size_t limit, size_t bytes_max,
                kvsm_found *found, void *context);
@@ -80,7 +80,8 @@ enum status kvsm_restore_feed(struct kvsm_restore *restore, struct bytes chunk, 
 enum status kvsm_restore_finish(struct kvsm_restore *restore, struct kvsm *sm, struct error *err);
 void kvsm_restore_abort(struct kvsm_restore *restore); /* takes */
 
-/* Frees up to `steps_max` pieces of what deletes, overwrites and restores left behind; true while there is more. */
+/* Frees about `steps_max` pieces (entries, nodes) of what released snapshots and restores left behind; true while there
+ * is more to do now. Deletes and overwrites that no snapshot sees are freed at once. */
 bool kvsm_reclaim(struct kvsm *sm, size_t steps_max);
 
 #endif

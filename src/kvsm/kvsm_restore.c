@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/memory.h"
 #include "kvsm/kvsm_line.h"
 #include "kvsm/kvsm_state.h"
 
@@ -15,7 +16,7 @@ enum {
   ESCAPED_BYTES_MAX = 6, /* a control character: \u0000 */
   LINE_FRAME_BYTES = 64, /* braces and names around key and value */
   LINE_BYTES_MAX = ESCAPED_BYTES_MAX * (KEY_BYTES_CAP + VALUE_BYTES_CAP) + LINE_FRAME_BYTES,
-  KEEP_BYTES = 1048576 /* of a scratch buffer, after an unusually long line */
+  KEEP_BYTES = 1048576, /* of a scratch buffer, after an unusually long line */
 };
 
 enum phase { PHASE_HEADER, PHASE_ENTRIES, PHASE_CLIENTS, PHASE_COMPLETE };
@@ -25,6 +26,7 @@ struct kvsm_restore {
   enum phase phase;
   bool failed;
   uint64_t line_number;  /* of the last complete line */
+  size_t cold_bytes;     /* read since memory was last warmed */
   struct buffer partial; /* the beginning of a line whose end has not come yet */
   struct buffer key;     /* scratch for a string with escapes */
   struct buffer value;   /* the same, and for base64 */
@@ -199,6 +201,14 @@ static const char *feed_line(struct kvsm_restore *restore, struct bytes *chunk) 
   return NULL;
 }
 
+/* Line by line, so that a large chunk is warmed as it is read. An entry needs about as much memory as its line. */
+static void warm_for(struct kvsm_restore *restore, size_t bytes) {
+  restore->cold_bytes += bytes;
+  if (restore->cold_bytes < MEMORY_WARM_BYTES) return;
+  restore->cold_bytes = 0;
+  memory_warm();
+}
+
 /* ---- public ---- */
 
 struct kvsm_restore *kvsm_restore_begin(void) {
@@ -210,8 +220,10 @@ struct kvsm_restore *kvsm_restore_begin(void) {
 enum status kvsm_restore_feed(struct kvsm_restore *restore, struct bytes chunk, struct error *err) {
   CHECK(!restore->failed);
   while (chunk.len > 0) {
+    size_t left = chunk.len;
     const char *fault = feed_line(restore, &chunk);
     if (fault != NULL) return refuse(restore, restore->line_number + 1, fault, err);
+    warm_for(restore, left - chunk.len);
   }
   return STATUS_OK;
 }

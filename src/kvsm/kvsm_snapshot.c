@@ -119,7 +119,7 @@ static enum status write_all(struct writer *writer, const struct kvsm_snapshot *
 enum status kvsm_snapshot_write(const struct kvsm_snapshot *snapshot, kvsm_sink *sink, void *context) {
   struct writer writer = {.sink = sink, .context = context};
   buffer_init(&writer.buffer);
-  buffer_reserve(&writer.buffer, 2 * SNAPSHOT_CHUNK_BYTES);
+  buffer_reserve(&writer.buffer, (size_t)SNAPSHOT_CHUNK_BYTES * 2);
   enum status status = write_all(&writer, snapshot);
   buffer_deinit(&writer.buffer);
   return status;

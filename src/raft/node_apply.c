@@ -35,5 +35,5 @@ void raftnode_apply(struct raftnode *node) {
   for (entry.index = first; log_entry_next(&encoded, &entry); entry.index++)
     apply_entry(node, &entry);
   CHECK(node->last_applied == last);
-  buffer_shrink(&node->scratch, (size_t)4 * NODE_APPLY_BYTES_MAX);
+  buffer_shrink(&node->scratch, (size_t)NODE_APPLY_BYTES_MAX * 4);
 }

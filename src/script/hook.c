@@ -6,8 +6,6 @@
 #include <lauxlib.h>
 #include <time.h>
 
-enum { NS_PER_MS = 1000000 };
-
 static const char kill_message_key; /* its address is the registry key of the message */
 
 static uint64_t cpu_now_ns(void) {

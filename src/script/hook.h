@@ -9,6 +9,7 @@
 
 #include "script/vm.h"
 
+enum { NS_PER_MS = 1000000 };
 enum {
   HOOK_INSTRUCTIONS = 10000, /* between two looks at the clock: about 0.1 ms */
   SLICE_MS = 4,              /* a task yields after this */

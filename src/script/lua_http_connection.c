@@ -94,14 +94,15 @@ static bool push_option(lua_State *L, int options, const char *name) {
 }
 
 static int run_classify(lua_State *L) {
-  static const char *const effects[] = {"read", "write", NULL};
+  static const char *const names[] = {"read", "write", "read_alone", NULL};
+  static const enum http_effect effects[] = {HTTP_EFFECT_READ, HTTP_EFFECT_WRITE, HTTP_EFFECT_READ_ALONE};
   struct call *call = lua_touserdata(L, 1);
   enum http_method method = call->request->method;
   call->effect = method == HTTP_METHOD_GET || method == HTTP_METHOD_HEAD ? HTTP_EFFECT_READ : HTTP_EFFECT_WRITE;
   if (!push_option(L, 2, "classify")) return 0;
   lua_http_push_message(L, call->request);
   lua_call(L, 1, 1);
-  call->effect = luaL_checkoption(L, -1, NULL, effects) == 0 ? HTTP_EFFECT_READ : HTTP_EFFECT_WRITE;
+  call->effect = effects[luaL_checkoption(L, -1, NULL, names)];
   return 0;
 }
 

@@ -138,7 +138,7 @@ static int loop_spawn(lua_State *L) {
 }
 
 static int loop_now_ms(lua_State *L) {
-  lua_pushinteger(L, (lua_Integer)io_loop_now_ms(script_loop(L)));
+  lua_pushinteger(L, (lua_Integer)io_loop_now_ms(script_vm_of(L)->loop));
   return 1;
 }
 

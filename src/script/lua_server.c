@@ -89,13 +89,13 @@ static void read_policies(lua_State *L, int table, struct config *config) {
 }
 
 static void read_config(lua_State *L, int table, struct config *config) {
-  enum { MIB = 1 << 20, HOUR_MS = 3600000, CONNECTIONS_CAP = 1000000 };
+  enum { BODY_BYTES = 8 << 20, VALUE_BYTES = 1 << 20, HOUR_MS = 3600000, CONNECTIONS_CAP = 1000000 };
   read_id(L, table, config);
   read_listen(L, table, config);
   read_policies(L, table, config);
-  config->body_bytes_max = number_field(L, table, "max_body_bytes", 8 * MIB, 1, BODY_BYTES_CAP);
+  config->body_bytes_max = number_field(L, table, "max_body_bytes", BODY_BYTES, 1, BODY_BYTES_CAP);
   config->key_bytes_max = number_field(L, table, "max_key_bytes", 4096, 1, KEY_BYTES_CAP);
-  config->value_bytes_max = number_field(L, table, "max_value_bytes", MIB, 1, VALUE_BYTES_CAP);
+  config->value_bytes_max = number_field(L, table, "max_value_bytes", VALUE_BYTES, 1, VALUE_BYTES_CAP);
   config->connections_max = (uint32_t)number_field(L, table, "max_connections", 10000, 1, CONNECTIONS_CAP);
   config->request_timeout_ms = (uint32_t)number_field(L, table, "request_timeout_ms", 5000, 1, HOUR_MS);
   config->idle_timeout_ms = (uint32_t)number_field(L, table, "idle_timeout_ms", 60000, 1, HOUR_MS);

@@ -5,10 +5,12 @@
 #include <lauxlib.h>
 #include <luv/luv.h>
 #include <signal.h>
+#include <string.h>
 
 enum { CLOSE_TIMEOUT_MS = 2000 }; /* a file operation may hang in a worker; the program ends all the same */
 
 static const char close_function_key; /* registry key of uv.close */
+static const char module_key;         /* registry key of the table uv */
 
 /* luv's way into Lua: see luv_CFpcall. */
 static int on_callback(lua_State *L, int args_count, int results_count, int flags) {
@@ -52,6 +54,7 @@ static const struct {
 
 int luv_bridge_open(lua_State *L) {
   struct script_vm *vm = script_vm_of(L);
+  if (vm->finalizing) return luaL_error(L, "uv is not available any more: the program is ending");
   luv_set_loop(vm->L, io_loop_uv(vm->loop));
   luv_set_callback(vm->L, on_callback);
   luaopen_luv(L);
@@ -63,6 +66,8 @@ int luv_bridge_open(lua_State *L) {
   }
   lua_getfield(L, -1, "close");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &close_function_key);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
   return 1;
 }
 
@@ -115,11 +120,34 @@ static bool all_closed(struct script_vm *vm) {
   return closed;
 }
 
+static bool makes_handles(const char *name) {
+  return strncmp(name, "new_", 4) == 0 || strcmp(name, "spawn") == 0 || strcmp(name, "getaddrinfo") == 0 ||
+         strcmp(name, "getnameinfo") == 0;
+}
+
+/* For the finalizers still to come, whose handles nobody would close, and whose callbacks would find no VM. */
+static int withhold_handles(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) != LUA_TTABLE) return 0;
+  lua_pushnil(L);
+  while (lua_next(L, -2) != 0) {
+    lua_pop(L, 1);
+    if (lua_type(L, -1) != LUA_TSTRING || !makes_handles(lua_tostring(L, -1))) continue;
+    lua_pushvalue(L, -1);
+    lua_pushvalue(L, -1);
+    lua_pushliteral(L, "the program is ending");
+    lua_pushcclosure(L, refuse, 2);
+    lua_rawset(L, -4);
+  }
+  return 0;
+}
+
 static void set_true(void *context) {
   *(bool *)context = true;
 }
 
 bool luv_bridge_close(struct script_vm *vm) {
+  lua_pushcfunction(vm->L, withhold_handles);
+  script_call(vm, 0);
   bool closed = all_closed(vm);
   if (closed) return true;
   bool late = false;

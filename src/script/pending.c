@@ -111,7 +111,9 @@ int script_await(lua_State *L, struct script_pending *pending) {
 }
 
 struct io_loop *script_loop(lua_State *L) {
-  return script_vm_of(L)->loop;
+  struct script_vm *vm = script_vm_of(L);
+  if (vm->finalizing) luaL_error(L, "nothing can be started any more: the program is ending");
+  return vm->loop;
 }
 
 void pending_free_all(struct script_vm *vm) {

@@ -36,7 +36,7 @@ void script_pending_drop(struct script_pending *pending);
  * pending)`. */
 int script_await(lua_State *L, struct script_pending *pending);
 
-/* The loop that this VM lives on. */
+/* The loop that this VM lives on, to start something there: raises an error in finalizers that run as the VM ends. */
 struct io_loop;
 struct io_loop *script_loop(lua_State *L);
 

@@ -115,7 +115,7 @@ static void end_failed(struct task *task) {
   lua_pushlightuserdata(L, task);
   lua_pushvalue(task->co, -1);
   lua_xmove(task->co, L, 1);
-  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
+  script_call(task->vm, 2);
   if (lua_status(task->co) != LUA_OK) lua_resetthread(task->co); /* else its close handlers are what failed */
   end(task, TASK_FAILED);
 }
@@ -134,10 +134,15 @@ static void end_killed(struct task *task) {
 }
 
 static void cancel(struct task *task) {
+  struct script_vm *vm = task->vm;
+  bool killing = vm->killing; /* then it is the canceller who is killed, and stays so */
   stop_waiting(task);
   list_remove(&task->link);
   task->phase = TASK_CANCELLING;
-  if (lua_resetthread(task->co) == LUA_OK) {
+  int status = lua_resetthread(task->co);
+  if (!killing && hook_end_kill(vm)) {
+    end_killed(task);
+  } else if (status == LUA_OK) {
     end(task, TASK_CANCELLED);
   } else {
     end_failed(task);
@@ -179,13 +184,16 @@ static void step(struct script_vm *vm, struct task *task) {
   }
 }
 
+/* Each once, but for one slice in all: the loop must turn, however many tasks compute. */
 static void run_ready(struct script_vm *vm) {
   uint64_t pass = ++vm->pass;
+  uint64_t end_ns = io_clock_ns() + (uint64_t)SLICE_MS * NS_PER_MS;
   while (!vm->exiting && !list_empty(&vm->ready)) {
     struct task *task = (struct task *)vm->ready.next;
-    if (task->ready_pass >= pass) break; /* became ready in this pass: the loop turns first */
+    if (task->ready_pass >= pass) break; /* the rest became ready in this pass */
     list_remove(&task->link);
     step(vm, task);
+    if (io_clock_ns() >= end_ns) break;
   }
 }
 
@@ -213,8 +221,15 @@ bool scheduler_run_until(struct script_vm *vm, lua_State *L, const bool *done) {
 }
 
 void scheduler_run_once(struct script_vm *vm, lua_State *L) {
-  bool never = false;
-  run_round(vm, L, IO_TURN_NOWAIT, &never);
+  const bool never = false;
+  if (vm->nesting >= WAIT_NESTING_MAX) {
+    script_turn(vm, IO_TURN_NOWAIT);
+  } else {
+    vm->nesting++;
+    run_round(vm, L, IO_TURN_NOWAIT, &never);
+    vm->nesting--;
+  }
+  hook_restart_slice(vm);
   if (vm->exiting) script_exit(vm);
 }
 

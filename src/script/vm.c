@@ -9,6 +9,7 @@
 #include "script/scheduler.h"
 #include "script/script.h"
 
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdio.h>
@@ -45,6 +46,17 @@ int script_enter(struct script_vm *vm, lua_State *L, int args_count, int results
   return status;
 }
 
+bool script_call(struct script_vm *vm, int args_count) {
+  bool capped = vm->memory_capped;
+  vm->memory_capped = false;
+  hook_restart_slice(vm);
+  int status = lua_pcall(vm->L, args_count, 0, 0);
+  if (status != LUA_OK) lua_pop(vm->L, 1);
+  if (hook_end_kill(vm)) lua_pop(vm->L, 1);
+  vm->memory_capped = capped;
+  return status == LUA_OK;
+}
+
 int script_resume(struct script_vm *vm, lua_State *co, int args_count, int *results_count) {
   bool capped = vm->memory_capped;
   vm->memory_capped = true;
@@ -73,9 +85,7 @@ void script_report(struct script_vm *vm) {
   vm->failed = true;
   lua_pushcfunction(vm->L, print_error);
   lua_insert(vm->L, -2);
-  if (lua_pcall(vm->L, 1, 0, 0) == LUA_OK) return;
-  fputs("kvserver: an error whose message could not be made\n", stderr);
-  lua_pop(vm->L, 1);
+  if (!script_call(vm, 1)) fputs("kvserver: an error whose message could not be made\n", stderr);
 }
 
 void script_request_exit(struct script_vm *vm, int code) {
@@ -97,6 +107,7 @@ static int close_vm(struct script_vm *vm, int code) {
     fflush(NULL);
     _exit(code);
   }
+  vm->finalizing = true;
   lua_close(vm->L);
   if (code == 0 && vm->failed) code = 1; /* failures that only the collector found */
   for (int i = 0; i < CLOSING_TURNS_MAX && io_loop_turn(vm->loop, IO_TURN_NOWAIT); i++) {
@@ -174,8 +185,19 @@ static int run(struct script_vm *vm, char **argv) {
   return vm->failed ? 1 : 0;
 }
 
+/* Who started us with one of these closed meant "nowhere". Left free, its number would go to the next socket, and what
+ * is printed to a client. */
+static void hold_standard_descriptors(void) {
+  int fd;
+  do
+    fd = open("/dev/null", O_RDWR);
+  while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
+}
+
 int script_main(int argc, char **argv) {
   (void)argc;
+  hold_standard_descriptors();
   parent_follow();
   struct script_vm *vm = create_vm();
   return close_vm(vm, run(vm, argv));

@@ -1,7 +1,7 @@
 /* The VM's own state, for the files of script/ alone. One per process; the loop's thread.
  *
- * Lua is entered in two ways only, both protected and both in vm.c: script_enter (a call on the main state: libuv
- * callbacks, reports, closing) and script_resume (a step of a task). Between them runs the loop: tasks go on between
+ * Lua code is entered in two ways only, both protected and both in vm.c: script_enter (a call on the main state: libuv
+ * callbacks, the start) and script_resume (a step of a task). Between them runs the loop: tasks go on between
  * turns, never inside a callback, so that a turn never nests in another. */
 #ifndef KV_SCRIPT_VM_H
 #define KV_SCRIPT_VM_H
@@ -40,10 +40,11 @@ struct script_vm {
   bool memory_capped;      /* the limit applies: inside protected Lua code only */
 
   /* vm.c */
-  bool exiting;  /* os.exit, a failed callback or SIGINT: ends after this turn */
-  bool closing;  /* shutdown has begun: no callback, no wait, no new task */
-  bool failed;   /* something was reported: exit code 0 becomes 1 */
-  int exit_code; /* when exiting */
+  bool exiting;    /* os.exit, a failed callback or SIGINT: ends after this turn */
+  bool closing;    /* shutdown has begun: no callback, no wait, no new task */
+  bool finalizing; /* lua_close runs: what a finalizer begins now, nobody would end */
+  bool failed;     /* something was reported: exit code 0 becomes 1 */
+  int exit_code;   /* when exiting */
 };
 
 /* The VM of any of its states. */
@@ -53,6 +54,9 @@ static inline struct script_vm *script_vm_of(lua_State *L) {
 
 /* lua_pcall on `L` with a traceback, the budget and the memory cap. Returns its status. */
 int script_enter(struct script_vm *vm, lua_State *L, int args_count, int results_count);
+/* lua_pcall on the main state without the memory cap, for functions of the VM's own that may meet user code in passing
+ * (a __tostring). No results; an error is dropped, and false returned. */
+bool script_call(struct script_vm *vm, int args_count);
 /* lua_resume of a task's coroutine with the same; *results_count as lua_resume sets it. */
 int script_resume(struct script_vm *vm, lua_State *co, int args_count, int *results_count);
 /* One turn of the loop, outside the memory cap; as io_loop_turn. */

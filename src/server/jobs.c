@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { READ_PIECE_BYTES = 256 * 1024 };
@@ -41,8 +42,8 @@ static enum status job_fail(struct job *job, const char *what, const char *path)
 static struct job *job_create(struct jobs *jobs, const char *path, server_job_done *done, void *context) {
   struct job *job = xcalloc(1, sizeof *job);
   job->jobs = jobs;
-  job->path = xmalloc(strlen(path) + 1);
-  strcpy(job->path, path);
+  size_t path_bytes = strlen(path) + 1;
+  job->path = memcpy(xmalloc(path_bytes), path, path_bytes);
   job->fd = -1;
   job->done = done;
   job->context = context;
@@ -96,8 +97,17 @@ static enum status write_file(struct job *job) {
   return status;
 }
 
+/* A rename would put a file in the place of a device or a socket. */
+static bool is_replaceable(struct job *job) {
+  struct stat found;
+  if (lstat(job->path, &found) != 0 || S_ISREG(found.st_mode)) return true;
+  job->status = error_set(&job->why, STATUS_INVALID, "snapshot to %s: it is there and not a regular file", job->path);
+  return false;
+}
+
 static void work_snapshot(void *context) {
   struct job *job = context;
+  if (!is_replaceable(job)) return;
   size_t bytes = strlen(job->path) + sizeof ".XXXXXX";
   char *temporary = xmalloc(bytes);
   snprintf(temporary, bytes, "%s.XXXXXX", job->path);
@@ -137,7 +147,8 @@ static enum status read_file(struct job *job, uint8_t *piece) {
 
 static void work_restore(void *context) {
   struct job *job = context;
-  job->fd = open(job->path, O_RDONLY | O_CLOEXEC);
+  /* Without O_NONBLOCK a pipe could hold the worker, and with it the end of the process, for ever. */
+  job->fd = open(job->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (job->fd < 0) {
     job->status = job_fail(job, "open", job->path);
     return;

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 /* Pieces of dead state freed per turn: far below a millisecond, and more than one turn of writes leaves behind. */
-enum { RECLAIM_STEPS_PER_TURN = 2048 };
+enum { RECLAIM_STEPS_PER_TURN = 512 };
 
 struct server {
   struct io_loop *loop;

@@ -12,7 +12,7 @@ enum { ADDRESS_BYTES_MAX = 255, VERSION_BYTES_MAX = 31 };
 
 struct config {
   char id[NODE_ID_BYTES_MAX + 1];
-  char version[VERSION_BYTES_MAX + 1]; /* of the program, as /status shows it */
+  char version[VERSION_BYTES_MAX + 1];     /* of the program, as /status shows it */
   char listen_host[ADDRESS_BYTES_MAX + 1]; /* a literal address or a name */
   uint16_t listen_port;                    /* 0: the system picks a free one */
   enum read_policy read_policy;

@@ -3,9 +3,10 @@
  * Before yajl sees the text, one pass each looks for what yajl would let through: UTF-8 that is malformed, escapes that
  * are not JSON or are half a surrogate pair (yajl turns those into "?"), vertical tabs and form feeds between tokens.
  * Afterwards, that only white space follows the value (yajl overlooks a string there that does not end).
+ *
  * While yajl reads, its callbacks pass through here: nesting is counted, and the names of the fields of all open
- * objects are kept to find duplicates. Small objects are compared as they grow; big ones are sorted when they end,
- * which nobody can slow down by choosing names, as they could a hash table.
+ * objects are kept to find duplicates. The names of small objects are compared as they come, those of big ones hashed
+ * when the object ends, and sorted when they collide so often that somebody must have chosen them to.
  *
  * All memory of one call is an arena on the stack, which spills to the heap. */
 #include "types/json.h"

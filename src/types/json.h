@@ -23,7 +23,9 @@ struct json_events {
   const char *(*array_end)(void *context);
 };
 
-/* STATUS_INVALID with a message ("line 1, column 14: ..." or the callback's own). */
+/* STATUS_INVALID with a message ("line 1, column 14: ..." or the callback's own). Events up to the fault have happened
+ * by then; a duplicate field may be reported only when its object ends. Lines and columns count from 1, columns count
+ * characters. */
 enum status json_read(struct bytes text, const struct json_events *events, void *context, struct error *err);
 
 /* The exact unsigned integer in `text`: digits only (no sign, fraction, exponent, leading zero); false when it is not
