@@ -13,6 +13,7 @@ BUILD := build$(if $(SAN),/$(SAN))
 PREFIX ?= /usr/local
 TEST_TIMEOUT ?= 600
 FUZZ_SECONDS ?= 60
+BENCHES ?= http cluster failover
 ARGS ?=
 
 # ---- packages ----
@@ -25,7 +26,7 @@ PACKAGES := gcc libc6-dev liblua5.4-dev lua-luv-dev libuv1-dev libyajl-dev libxx
 TEST_PACKAGES := lua-busted lua5.4
 LINT_PACKAGES := clang-format clang-tidy lua-check
 FUZZ_PACKAGES := clang libclang-rt-dev
-BENCH_PACKAGES := nginx-light wrk
+BENCH_PACKAGES := nginx-light wrk etcd-server
 
 # $(call install,packages): installs those that are missing; without root it prints the line that would.
 define install
@@ -88,7 +89,7 @@ FUZZ_TARGETS := $(patsubst spec/fuzz/%.c,$(BUILD)/%,$(sort $(wildcard spec/fuzz/
 
 # ---- the program ----
 
-.PHONY: all native run test specs check fuzz fuzz-now bench install clean help FORCE
+.PHONY: all native run test specs check mutants fuzz fuzz-now bench install clean help FORCE
 .PHONY: lint lint-format lint-includes lint-words lint-lua lint-tidy deps deps-lint deps-fuzz deps-bench
 all: $(BUILD)/kvserver
 
@@ -146,28 +147,12 @@ $(BUILD)/lua_modules.o: $(BUILD)/lua_modules.S
 
 # ---- running it ----
 
-define TRY
-
-Try, in another terminal:
-  curl -X PUT $(1)/kv/greeting -d '{"value":"hello"}'
-  curl $(1)/kv/greeting
-  curl '$(1)/kv?prefix=g'
-  curl -X DELETE $(1)/kv/greeting
-  curl $(1)/status
-README.md tours the rest. Ctrl-C stops the node.
-
-endef
-export TRY_TEXT := $(call TRY,@URL@)
-
-# The packages first, then a make of its own: what is installed decides which files there are.
-# On a terminal the node is a job of its own (set -m), so that Ctrl-C stops the node, and make sees a clean exit.
+# Three nodes. The packages first, then a make of its own: what is installed decides which files there are.
+# On a terminal the nodes are a job of their own (set -m), so that Ctrl-C stops them, and make sees a clean exit.
 run: deps
 	@$(AGAIN) all
 	@if [ -t 0 ]; then set -m; fi; \
-	setpriv --pdeathsig TERM $(BUILD)/kvserver --memory $(ARGS) | { \
-	  trap '' INT TERM; \
-	  IFS= read -r ready || exit 0; \
-	  printf '%s\n' "$$ready" "$${TRY_TEXT//@URL@/$${ready##* }}"; exec cat; }
+	setpriv --pdeathsig TERM $(BUILD)/kvserver --script scenarios/cluster.lua $(ARGS)
 
 # ---- specs ----
 
@@ -199,6 +184,11 @@ check:
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test SAN=address
 	@$(MAKE) --no-print-directory test SAN=thread
+
+# Known bugs planted one at a time: the simulator must find each. ARGS="--seeds 2000 --only NAME"
+mutants: deps
+	@$(AGAIN) all
+	@$(BUILD)/kvserver --script spec/mutants/run.lua --build $(BUILD) $(ARGS)
 
 # ---- lint ----
 
@@ -255,7 +245,8 @@ $(BUILD)/fuzz_%: $(BUILD)/spec/fuzz/fuzz_%.o $(filter-out $(BUILD)/src/main.o,$(
 
 bench: deps deps-bench
 	@$(AGAIN) all
-	@$(BUILD)/kvserver --script scenarios/bench/http.lua $(ARGS)
+	@code=0; for bench in $(BENCHES); do $(BUILD)/kvserver --script scenarios/bench/$$bench.lua $(ARGS) || code=1; done; \
+	exit $$code
 
 deps:
 	@$(call install,$(PACKAGES) $(TEST_PACKAGES))
@@ -274,12 +265,13 @@ clean:
 
 define HELP
 make              build/kvserver
-make run          build it and serve 127.0.0.1:7000 from memory        ARGS="--listen HOST:PORT ..."
+make run          build it and run three nodes, 127.0.0.1:7001 to 7003   ARGS="--log-level warn ..."
 make test         build it and run the specs; report in build/specs.xml ARGS="spec/kvsm ..."
 make lint         format, static analysis, luacheck, the include table
 make check        lint, test, test under both sanitizers
+make mutants      plant known bugs one at a time; the simulator must find each
 make fuzz         fuzz the HTTP and JSON readers                       FUZZ_SECONDS=60 each
-make bench        measure it beside nginx, against the goals
+make bench        measure it beside nginx and etcd, against the goals   BENCHES="http cluster failover"
 make deps         install what run and test need; deps-lint, deps-fuzz, deps-bench the rest
 make install      to DESTDIR/PREFIX/bin                                PREFIX=/usr/local
 make clean        remove build/

@@ -38,6 +38,13 @@ function M.nearest(name, names)
   return best
 end
 
+local function sorted_keys(map)
+  local keys = {}
+  for key in pairs(map) do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  return keys
+end
+
 local function known_keys()
   local keys = {}
   for _, row in ipairs(options.rows) do
@@ -75,10 +82,7 @@ function M.load(path)
   if not ok then return nil, ("%s (a configuration file is data: it cannot call anything)"):format(result) end
   if type(result) ~= "table" then return nil, ("%s: expected to return a table, got %s"):format(path, quote(result)) end
   local checked = {}
-  local keys = {}
-  for key in pairs(result) do keys[#keys + 1] = key end
-  table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
-  for _, key in ipairs(keys) do
+  for _, key in ipairs(sorted_keys(result)) do
     local row = options.by_key[key]
     if not row or row.flag_only then return nil, ("%s: %s"):format(path, unknown_key(key)) end
     local value, problem = M.check(row, result[key], key)
@@ -88,21 +92,45 @@ function M.load(path)
   return checked
 end
 
+local function port_of(address)
+  return address:match(":(%d+)$")
+end
+
+-- The host may differ: --listen may name an interface, or all of them, where --peers says how others reach it.
 local function check_peers(config)
-  if not config.peers then return true end
-  if not config.peers[config.id] then
-    return nil, ("--peers: expected the node itself (%s) among the peers"):format(config.id)
+  local peers, id = config.peers, config.id
+  if not peers then return true end
+  if not peers[id] then return nil, ("--peers: expected the node itself (%s) among the peers"):format(id) end
+  if port_of(peers[id]) ~= port_of(config.listen) then
+    return nil, ("--peers: expected %s at port %s, as --listen says, got %s=%s"):format(id, port_of(config.listen), id,
+      peers[id])
   end
-  for id in pairs(config.peers) do
-    if id ~= config.id then
-      return nil, ("--peers: expected %s alone, got %s, too: clusters are not in this version"):format(config.id, id)
+  local taken = {}
+  for _, peer in ipairs(sorted_keys(peers)) do
+    local address = peers[peer]
+    if next(peers, next(peers)) and port_of(address) == "0" then
+      return nil, ("--peers: expected a port that others can know, got %s=%s"):format(peer, address)
     end
-  end
-  if config.peers[config.id] ~= config.listen then
-    return nil, ("--peers: expected %s=%s, as --listen says, got %s=%s"):format(config.id, config.listen, config.id,
-      config.peers[config.id])
+    if taken[address] then
+      return nil, ("--peers: expected an address for each, got %s for both %s and %s"):format(address, taken[address],
+        peer)
+    end
+    taken[address] = peer
   end
   return true
+end
+
+local function check_timing(config)
+  local min = math.tointeger(tonumber(config.election_ms:match("^%d+")))
+  if min > config.heartbeat_ms then return true end
+  return nil, ("--election-ms: expected more than --heartbeat-ms (%d), got %s"):format(config.heartbeat_ms,
+    config.election_ms)
+end
+
+local function check_fixed_leader(config)
+  local leader = config.fixed_leader
+  if not leader or leader == config.id or config.peers and config.peers[leader] then return true end
+  return nil, ("--fixed-leader: expected one of the peers, got %s"):format(leader)
 end
 
 --- Fills in the defaults and checks what depends on more than one option.
@@ -119,8 +147,10 @@ function M.complete(given)
   end
   -- Who names the address in --peers need not say it again.
   if given.listen == nil and config.peers and config.peers[config.id] then config.listen = config.peers[config.id] end
-  local ok, problem = check_peers(config)
-  if not ok then return nil, problem end
+  for _, check in ipairs { check_peers, check_timing, check_fixed_leader } do
+    local ok, problem = check(config)
+    if not ok then return nil, problem end
+  end
   return config
 end
 

@@ -7,6 +7,8 @@
 local M = {}
 
 local MIB <const> = 1024 * 1024
+local ELECTION_MS_MAX <const> = 60000
+local MEMBERS_MAX <const> = 16
 
 local function integer(min, max)
   local expected <const> = ("an integer from %d to %d"):format(min, max)
@@ -70,11 +72,24 @@ local function peers(value)
     end
   end
   if type(list) ~= "table" then return nil, "a table of id = HOST:PORT" end
+  local count = 0
   for id, address in pairs(list) do
+    count = count + 1
+    if count > MEMBERS_MAX then return nil, ("at most %d members"):format(MEMBERS_MAX), nil, "more" end
     if not node_id(id) then return nil, "node ids (1 to 63 of a-z A-Z 0-9 . _ -) as keys", nil, id end
     if not M.address(address) then return nil, "HOST:PORT", id, address end
   end
   return list
+end
+
+-- Text "MIN-MAX", milliseconds -> the same text; how it goes with --heartbeat-ms is config.complete's to say.
+local function election_range(value)
+  local min, max = tostring(value):match("^(%d+)%-(%d+)$")
+  min, max = math.tointeger(tonumber(min)), math.tointeger(tonumber(max))
+  if type(value) ~= "string" or not min or min < 1 or max <= min or max > ELECTION_MS_MAX then
+    return nil, ("MIN-MAX in milliseconds, such as 300-600, up to %d"):format(ELECTION_MS_MAX)
+  end
+  return value
 end
 
 local function flag(value)
@@ -83,14 +98,19 @@ local function flag(value)
 end
 
 local NO_DISK <const> = "this version keeps everything in memory; run it with --memory"
-local NO_CLUSTER <const> = "this version runs a single node, without elections"
 
 M.rows = {
   { name = "id", argument = "ID", parse = node_id, default = "n1", help = "Node id: 1 to 63 of a-z A-Z 0-9 . _ -" },
   { name = "listen", argument = "HOST:PORT", parse = M.address, default = "127.0.0.1:7000",
-    help = "Address for clients; port 0 picks a free one" },
+    help = "Address for clients and peers; port 0 picks a free one" },
   { name = "peers", argument = "ID=HOST:PORT,...", parse = peers,
-    help = "The members, this node included; in this version the node itself only" },
+    help = "All members, this node included, in any order (default: this node alone)" },
+  { name = "heartbeat-ms", argument = "MS", parse = integer(1, ELECTION_MS_MAX), default = 50,
+    help = "How often a leader is heard of" },
+  { name = "election-ms", argument = "MIN-MAX", parse = election_range, default = "300-600",
+    help = "How long a leader may be silent before another is elected, drawn from this range" },
+  { name = "fixed-leader", argument = "ID", parse = node_id,
+    help = "No elections: this member leads, in a new term at each start, and nobody else ever does" },
   { name = "memory", parse = flag, default = false, help = "Keep everything in memory: nothing is written to disk" },
   { name = "config", argument = "FILE", parse = text, flag_only = true,
     help = "A Lua file that returns a table of these options, with _ for -; flags win over it" },
@@ -124,9 +144,6 @@ M.rows = {
   { name = "snapshot-threshold", argument = "N", later = NO_DISK },
   { name = "inspect", argument = "DATA", later = "this version writes no data directory that could be inspected",
     flag_only = true },
-  { name = "heartbeat-ms", argument = "MS", later = NO_CLUSTER },
-  { name = "election-ms", argument = "MIN-MAX", later = NO_CLUSTER },
-  { name = "fixed-leader", argument = "ID", later = NO_CLUSTER },
   { name = "async-result-ttl", argument = "SECONDS", later = "this version has no asynchronous writes" },
   { name = "console", argument = "[TARGET]", later = "this version has no admin console", flag_only = true,
     optional_argument = true },

@@ -16,6 +16,7 @@ local uv = require "luv"
 local M = {}
 
 local TIMEOUT_MS_DEFAULT <const> = 30000
+local STDERR <const> = 2
 
 local Process = {}
 Process.__index = Process
@@ -59,30 +60,33 @@ end
 
 --- Starts a child.
 -- @tparam table spec `args` (the program and its arguments), `stdin` (text; else it is empty), `env` (name -> value,
--- added to this process's own; false removes), `cwd`
+-- added to this process's own; false removes), `cwd`, `stderr` ("inherit": goes to this process's own),
+-- `detached` (true: Ctrl-C in this process's terminal does not reach it)
 -- @return its handle; use it as a `<close>` variable
 function M.spawn(spec)
-  local stdin, stdout, stderr = uv.new_pipe(false), uv.new_pipe(false), uv.new_pipe(false)
+  local stdin, stdout = uv.new_pipe(false), uv.new_pipe(false)
+  local stderr = spec.stderr ~= "inherit" and uv.new_pipe(false) or nil
   local self = setmetatable({
-    open_pipes = 2, ended = task.event(), waiters = setmetatable({}, { __mode = "k" }),
+    open_pipes = stderr and 2 or 1, stderr = "", ended = task.event(), waiters = setmetatable({}, { __mode = "k" }),
   }, Process)
   local handle, pid = uv.spawn(spec.args[1], {
     args = table.pack(table.unpack(spec.args, 2)),
-    stdio = { stdin, stdout, stderr },
+    stdio = { stdin, stdout, stderr or STDERR },
     env = environment(spec.args[1], spec.env),
     cwd = spec.cwd,
+    detached = spec.detached,
   }, function(code, signal)
     self.exit_status = { code = code, signal = signal }
     self.handle:close()
     self:changed()
   end)
   if not handle then
-    for _, pipe in ipairs { stdin, stdout, stderr } do pipe:close() end
+    for _, pipe in pairs { stdin, stdout, stderr } do pipe:close() end
     error(("%s: %s"):format(spec.args[1], pid), 2)
   end
   self.handle, self.pid = handle, pid
   collect(self, stdout, "stdout")
-  collect(self, stderr, "stderr")
+  if stderr then collect(self, stderr, "stderr") end
   if spec.stdin and spec.stdin ~= "" then stdin:write(spec.stdin) end
   stdin:shutdown(function() stdin:close() end)
   return self

@@ -7,6 +7,7 @@ local uv = require "luv"
 local M = {}
 
 local GRACE_MS <const> = 2000 -- for answers to requests in flight
+local LEADER_MS <const> = 60000 -- a node alone leads at once, unless its disk is very slow
 local EXIT_INTERRUPTED <const> = 130
 
 -- An event that SIGINT or SIGTERM sets; a second signal ends the process on the spot.
@@ -20,6 +21,12 @@ local function stop_signal()
     end)
   end
   return stopped
+end
+
+-- A node alone is of no use before it leads; a member of a cluster serves before there is a leader.
+local function wait_until_of_use(node, config)
+  if config.peers and next(config.peers, next(config.peers)) then return end
+  assert(task.wait_until(function() return node:status().role == "leader" end, LEADER_MS))
 end
 
 local function url(config, port)
@@ -39,6 +46,7 @@ function M.run(config)
     log.write("warn", "server", "nothing_is_written_to_disk",
       { hint = "this version keeps everything in memory; --memory says that this is meant" })
   end
+  wait_until_of_use(node, config)
   print(("kvserver %s ready on %s"):format(config.id, url(config, node:port())))
   io.stdout:flush()
   stopped:wait()

@@ -6,10 +6,12 @@ package.path = arg[0]:match("^(.*)/") .. "/?.lua;" .. package.path
 
 local goals = require "goals"
 local httpclient = require "kvserver.httpclient"
+local kvsm = require "kvserver.kvsm"
 local loop = require "kvserver.loop"
 local peers = require "peers"
 local server = require "kvserver.server"
 local uv = require "luv"
+local wrk = require "wrk"
 
 local VALUE_BYTES <const> = 256
 local ROUNDS <const> = 3
@@ -40,58 +42,19 @@ local function load_keys(host, port, count)
   end
 end
 
-local function start_wrk(peer, options)
-  local script = arg[0]:match("^(.*)/") .. "/load.lua"
-  return peers.spawn {
-    "wrk", "-t1", "-c" .. options.connections, "-d" .. options.seconds .. "s", "-s", script, peer.url,
-    "--", options.method, tostring(options.keys), tostring(VALUE_BYTES),
-  }
-end
-
--- The figures of a wrk that was started: rate, p50_us, p99_us, max_us. Failed requests are an error.
-local function finish_wrk(wrk, seconds)
-  local figures = {}
-  local result = wrk:wait_line("result (.-)\n", (seconds + 10) * 1000)
-  for name, value in result:gmatch("(%S+)=(%d+)") do
-    figures[name] = math.tointeger(value)
-  end
-  if figures.failed > 0 then error(("%d requests failed"):format(figures.failed)) end
-  figures.rate = figures.requests / (figures.duration_us / 1e6)
-  return figures
-end
-
-local function run_wrk(peer, options)
-  local wrk <close> = start_wrk(peer, options)
-  return finish_wrk(wrk, options.seconds)
-end
-
-local function median_of(rounds, name)
-  local numbers = {}
-  for i, figures in ipairs(rounds) do numbers[i] = figures[name] end
-  return goals.median(numbers)
-end
-
 -- ---- throughput ----
 
-local function show_rounds(name, rounds)
-  local rates = {}
-  for i, figures in ipairs(rounds) do rates[i] = ("%.0f"):format(figures.rate) end
-  goals.note(name, ("%.0f/s"):format(median_of(rounds, "rate")))
-  goals.note("  p50, p99, worst of its rounds, medians", ("%d, %d, %d us"):format(median_of(rounds, "p50_us"),
-    median_of(rounds, "p99_us"), median_of(rounds, "max_us")))
-  goals.note("  rounds", table.concat(rates, " "))
-end
-
 local function compare(method, nginx, node)
-  local options = { method = method, connections = 64, seconds = ROUND_SECONDS, keys = HOT_KEYS }
+  local options = { method = method, connections = 64, seconds = ROUND_SECONDS, keys = HOT_KEYS,
+    value_bytes = VALUE_BYTES }
   local theirs, ours = {}, {}
   for round = 1, ROUNDS do
-    theirs[round] = run_wrk(nginx, options)
-    ours[round] = run_wrk(node, options)
+    theirs[round] = wrk.run(nginx.url, options)
+    ours[round] = wrk.run(node.url, options)
   end
-  show_rounds(method .. ", nginx", theirs)
-  show_rounds(method .. ", kvserver", ours)
-  goals.at_least(method .. ", kvserver to nginx", median_of(ours, "rate") / median_of(theirs, "rate"), 0.7, "%.2fx")
+  wrk.show(method .. ", nginx", theirs)
+  wrk.show(method .. ", kvserver", ours)
+  goals.at_least(method .. ", kvserver to nginx", wrk.median(ours, "rate") / wrk.median(theirs, "rate"), 0.7, "%.2fx")
 end
 
 local function throughput()
@@ -126,12 +89,13 @@ end
 
 -- One round of requests; `during` (may be nil) runs in their midst.
 local function probe(node, during)
-  local options = { method = "PUT", connections = 4, seconds = ROUND_SECONDS, keys = ALL_KEYS }
-  local wrk <close> = start_wrk({ url = ("http://127.0.0.1:%d"):format(node:port()) }, options)
+  local options = { method = "PUT", connections = 4, seconds = ROUND_SECONDS, keys = ALL_KEYS,
+    value_bytes = VALUE_BYTES }
+  local load <close> = wrk.start(("http://127.0.0.1:%d"):format(node:port()), options)
   loop.sleep(500)
   if during then during() end
-  if wrk.exit_status then error("the snapshot outlasted the requests that should feel it") end
-  return finish_wrk(wrk, ROUND_SECONDS)
+  if load.exit_status then error("the snapshot outlasted the requests that should feel it") end
+  return wrk.finish(load, ROUND_SECONDS)
 end
 
 local function worst_request(node, path)
@@ -146,14 +110,25 @@ local function worst_request(node, path)
     busy[2].max_us / 1000, busy[3].max_us / 1000))
   goals.note("such a snapshot, under load, takes", ("%.2f s"):format(goals.median(seconds)))
   goals.at_most("worst PUT: snapshot running over calm, medians",
-    (median_of(busy, "max_us") - median_of(calm, "max_us")) / 1000, 10, "%.1f ms")
+    (wrk.median(busy, "max_us") - wrk.median(calm, "max_us")) / 1000, 10, "%.1f ms")
+end
+
+local function read_file(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read("a")
+end
+
+-- A state of its own: that of the node is what its log says.
+local function restore(path)
+  local machine <close> = kvsm.new()
+  return machine:restore(read_file(path))
 end
 
 local function write_and_read(node, path)
   local write_seconds, read_seconds, bytes = {}, {}, nil
   for round = 1, ROUNDS do
     write_seconds[round], bytes = timed(node.snapshot, node, path)
-    read_seconds[round] = timed(node.restore, node, path)
+    read_seconds[round] = timed(restore, path)
   end
   goals.note("snapshot, size", ("%.1f MB"):format(bytes / MB))
   goals.at_least("snapshot, MB/s", bytes / MB / goals.median(write_seconds), 200, "%.0f")

@@ -1,12 +1,14 @@
---- The two that are compared: nginx with one worker that answers constants, and our node, each a child process on an
--- address of its own. Give each to a `<close>` variable.
+--- Who is compared: nginx with one worker that answers constants, three nodes of etcd, and our node, all of them child
+-- processes on addresses of their own. Give each to a `<close>` variable.
 --
 --   local node <close> = peers.node()
 --   print(node.url, node:rss_bytes())
 
+local cluster = require "kvserver.cluster"
 local httpclient = require "kvserver.httpclient"
 local loop = require "kvserver.loop"
 local process = require "kvserver.process"
+local task = require "kvserver.task"
 local uv = require "luv"
 
 local M = {}
@@ -76,6 +78,59 @@ function M.nginx(value_bytes)
   write_nginx_config(self.directory, { ADDRESS = self.host, PORT = self.port, VALUE = ("v"):rep(value_bytes) })
   self.process = M.spawn { "nginx", "-p", self.directory, "-c", "nginx.conf" }
   wait_for_answer(self)
+  return self
+end
+
+-- Starts one of etcd's nodes.
+local function spawn_etcd(self, number, members)
+  local client = ("http://%s:%d"):format(self.host, self.port + number)
+  local peer = ("http://%s:%d"):format(self.host, self.port + 100 + number)
+  return M.spawn {
+    "etcd", "--name", "e" .. number, "--data-dir", self.directory .. "/e" .. number, "--logger", "zap", "--log-level",
+    "error", "--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
+    "--initial-advertise-peer-urls", peer, "--initial-cluster", members, "--initial-cluster-state", "new",
+  }
+end
+
+-- The url of the node that leads: the one whose own id is the leader's.
+local function etcd_leader(self)
+  for number = 1, #self.processes do
+    local client <close> = httpclient.open { host = self.host, port = self.port + number }
+    local question = { method = "POST", target = "/v3/maintenance/status", body = "{}", timeout_ms = 1000 }
+    local response = client:request(question)
+    local leader = response and response.body:match('"leader":"(%d+)"')
+    if leader and response.body:match('"member_id":"(%d+)"') == leader then
+      return ("http://%s:%d"):format(self.host, self.port + number)
+    end
+  end
+  return nil
+end
+
+local Etcd = {}
+Etcd.__index = Etcd
+
+function Etcd:__close()
+  for _, child in ipairs(self.processes) do child:kill("sigterm") end
+  for _, child in ipairs(self.processes) do child:wait(5000) end
+  for _, child in ipairs(self.processes) do child:kill() end
+  os.execute(("rm -rf '%s'"):format(self.directory))
+end
+
+--- Starts three nodes of etcd whose disk is memory, and waits for a leader.
+-- @return peer with url (the leader's)
+function M.etcd()
+  local self = setmetatable({
+    directory = assert(uv.fs_mkdtemp("/dev/shm/kvserver-bench-XXXXXX")), host = cluster.own_host(), port = 2300,
+    processes = {},
+  }, Etcd)
+  local members = {}
+  for number = 1, 3 do members[number] = ("e%d=http://%s:%d"):format(number, self.host, self.port + 100 + number) end
+  for number = 1, 3 do self.processes[number] = spawn_etcd(self, number, table.concat(members, ",")) end
+  self.url = task.wait_until(function()
+    loop.sleep(50)
+    return etcd_leader(self)
+  end, 20000)
+  assert(self.url, "etcd has no leader")
   return self
 end
 

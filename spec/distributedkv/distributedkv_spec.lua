@@ -13,7 +13,7 @@ local function held(fake, list, count)
   return found
 end
 
--- A node of the fake's whose state machine holds a = "1" at index 1, as restored from another node's snapshot.
+-- A node of the fake's whose state machine holds a = "1" at index 2, as restored from another node's snapshot.
 local function node_with_state(config, fake)
   local path = os.tmpname()
   do
@@ -73,7 +73,7 @@ describe("DistributedKV", function()
     assert.equal('{"ok":true,"value":"1"}', node:ask("GET /kv/a").body)
     assert.equal('{"ok":true,"values":{"a":"1"}}', node:ask("POST /kv/mget", '{"keys":["a"]}').body)
     assert.equal('{"ok":true,"entries":[{"key":"a","value":"1"}],"next":""}', node:ask("GET /kv").body)
-    assert.equal("1", node:ask("GET /kv/a").headers["x-raft-index"])
+    assert.equal("2", node:ask("GET /kv/a").headers["x-raft-index"])
   end)
 
   it("asks the node for no more than what a stale read waits for", function()

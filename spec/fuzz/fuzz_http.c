@@ -305,7 +305,7 @@ static void finish_connection(struct world *world, uint64_t now_ms) {
 static void run_connection(struct bytes in, uint32_t random) {
   static const struct http_limits limits = {BODY_BYTES_MAX, REQUEST_TIMEOUT_MS, IDLE_TIMEOUT_MS};
   struct world world = {.random = random};
-  struct http_handler handler = {&world, classify, handle, error_body};
+  struct http_handler handler = {.context = &world, .classify = classify, .handle = handle, .error_body = error_body};
   uint64_t now_ms = 0;
   bool vanishes = draw(&world.random, 8) == 0;
   world.connection = http_connection_create(&handler, &limits, now_ms);

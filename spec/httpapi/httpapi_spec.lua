@@ -35,13 +35,13 @@ describe("the HTTP API", function()
 
   it("counts the log index up and reports it with every KV reply", function()
     local node <close> = http.node()
-    assert.is_nil(node:ask("GET /kv/a").headers["x-raft-index"])
-    assert.equal("1", node:ask("PUT /kv/a", '{"value":"1"}').headers["x-raft-index"])
-    assert.equal("2", node:ask("POST /kv/cas", '{"key":"a","expected":"x","value":"y"}').headers["x-raft-index"])
-    assert.equal("2", node:ask("GET /kv/a").headers["x-raft-index"])
-    assert.equal("2", node:ask("GET /kv/none").headers["x-raft-index"])
-    assert.equal("2", node:ask("GET /kv").headers["x-raft-index"])
-    assert.equal("2", node:ask("POST /kv/mget", '{"keys":["a"]}').headers["x-raft-index"])
+    assert.equal("1", node:ask("GET /kv/a").headers["x-raft-index"]) -- the no-op of the first term
+    assert.equal("2", node:ask("PUT /kv/a", '{"value":"1"}').headers["x-raft-index"])
+    assert.equal("3", node:ask("POST /kv/cas", '{"key":"a","expected":"x","value":"y"}').headers["x-raft-index"])
+    assert.equal("3", node:ask("GET /kv/a").headers["x-raft-index"])
+    assert.equal("3", node:ask("GET /kv/none").headers["x-raft-index"])
+    assert.equal("3", node:ask("GET /kv").headers["x-raft-index"])
+    assert.equal("3", node:ask("POST /kv/mget", '{"keys":["a"]}').headers["x-raft-index"])
     assert.is_nil(node:ask("PUT /kv/a", '{}').headers["x-raft-index"])
   end)
 
@@ -185,8 +185,8 @@ describe("the HTTP API", function()
     local port = node.server:port()
     local version = require "kvserver.version"
     local expected = '{"id":"n1","role":"leader","term":1,"voted_for":"n1",' ..
-      '"leader_hint":{"leader_id":"n1","leader_addr":"127.0.0.1:' .. port .. '"},"commit_index":1,"first_index":2,' ..
-      '"last_index":1,"last_term":1,"snapshot_index":0,"snapshot_term":0,"last_applied":1,"state_digest":"' ..
+      '"leader_hint":{"leader_id":"n1","leader_addr":"127.0.0.1:' .. port .. '"},"commit_index":2,"first_index":1,' ..
+      '"last_index":2,"last_term":1,"snapshot_index":0,"snapshot_term":0,"last_applied":2,"state_digest":"' ..
       stats.digest .. '","keys":1,"clients":1,"peers":{},"read_policy":"stale","uptime_ms":0,"version":"' ..
       version .. '"}'
     assert.equal(expected, (body:gsub('"uptime_ms":%d+', '"uptime_ms":0')))
@@ -221,16 +221,16 @@ describe("the HTTP API", function()
     for i = 1, 500 do requests[i] = http.request("PUT /kv/k" .. i, '{"value":"v"}') end
     connection:send(table.concat(requests))
     for i = 1, 500 do
-      assert.equal(tostring(i), connection:receive().headers["x-raft-index"])
+      assert.equal(tostring(i + 1), connection:receive().headers["x-raft-index"])
     end
   end)
 
   it("waits for min_index and answers when another connection brings it", function()
     local node <close> = http.node()
     local waiting <close> = node:connect()
-    waiting:start(http.request("GET /kv/a?min_index=2"))
+    waiting:start(http.request("GET /kv/a?min_index=3"))
     local stale <close> = node:connect()
-    stale:start(http.request("GET /kv/a?read=stale&min_index=2"))
+    stale:start(http.request("GET /kv/a?read=stale&min_index=3"))
     node:ask("PUT /kv/a", '{"value":"1"}')
     node:ask("PUT /kv/a", '{"value":"2"}')
     assert.equal('{"ok":true,"value":"2"}', waiting:receive().body)
@@ -251,9 +251,9 @@ describe("the HTTP API", function()
     local node <close> = http.node()
     for _ = 1, 20 do
       local connection <close> = node:connect()
-      connection:start(http.request("GET /kv/a?min_index=1"))
+      connection:start(http.request("GET /kv/a?min_index=2"))
     end
     assert.equal(200, node:ask("PUT /kv/a", '{"value":"1"}').status)
-    assert.equal(200, node:ask("GET /kv/a?min_index=1").status)
+    assert.equal(200, node:ask("GET /kv/a?min_index=2").status)
   end)
 end)

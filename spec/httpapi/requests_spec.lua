@@ -70,8 +70,6 @@ groups["paths and methods"] = {
     http.error_body("not_found", "path: /metrics is not in this version") },
   { "what comes later, by name: ops", "GET /ops/1", false, 404,
     http.error_body("not_found", "path: /ops is not in this version, nor are asynchronous writes") },
-  { "what comes later, by name: raft", "POST /raft/append_entries", "{}", 404,
-    http.error_body("not_found", "path: /raft is not in this version, which runs a single node") },
   { "a path that only begins like one that comes later", "GET /metricsx", false, 404, NO_ROUTE },
   { "HEAD of an unknown path", "HEAD /nope", false, 404, "" },
   { "POST healthz", "POST /healthz", "{}", 405, NOT_ALLOWED, { allow = "GET, HEAD" } },
@@ -134,7 +132,7 @@ groups["GET and HEAD"] = {
     { AS_RAW } },
   { "another Accept", "GET /kv/a", false, 200, value "1", nil, { "Accept: application/json" }, given = A_IS_1 },
   { "any Accept", "GET /kv/a", false, 200, value "1", nil, { "Accept: */*" }, given = A_IS_1 },
-  { "HEAD", "HEAD /kv/a", false, 200, "", { ["content-length"] = "23", ["x-raft-index"] = "1" }, given = A_IS_1 },
+  { "HEAD", "HEAD /kv/a", false, 200, "", { ["content-length"] = "23", ["x-raft-index"] = "2" }, given = A_IS_1 },
   { "HEAD of the bytes", "HEAD /kv/a", false, 200, "",
     { ["content-length"] = "1", ["content-type"] = "application/octet-stream" }, { AS_RAW }, given = A_IS_1 },
   { "HEAD of a missing key", "HEAD /kv/a", false, 404, "", { ["content-length"] = tostring(#MISSING) } },
@@ -142,11 +140,11 @@ groups["GET and HEAD"] = {
     given = { { "PUT /kv/a", [[{"value":"\"\\\n\u0001\u00e9\/"}]] } } },
   { "a value with NUL", "GET /kv/a", false, 200, value "a\\u0000b", given = { { "PUT /kv/a",
     [[{"value":"a\u0000b"}]] } } },
-  { "read=stale", "GET /kv/a?read=stale", false, 200, value "1", { ["x-raft-index"] = "1" }, given = A_IS_1 },
-  { "read=readindex", "GET /kv/a?read=readindex", false, 200, value "1", { ["x-raft-index"] = "1" }, given = A_IS_1 },
+  { "read=stale", "GET /kv/a?read=stale", false, 200, value "1", { ["x-raft-index"] = "2" }, given = A_IS_1 },
+  { "read=readindex", "GET /kv/a?read=readindex", false, 200, value "1", { ["x-raft-index"] = "2" }, given = A_IS_1 },
   { "read=nonsense", "GET /kv/a?read=fresh", false, 400, bad 'read: expected "readindex" or "stale"' },
   { "an empty read", "GET /kv/a?read=", false, 400, bad 'read: expected "readindex" or "stale"' },
-  { "min_index", "GET /kv/a?min_index=1", false, 200, value "1", given = A_IS_1 },
+  { "min_index", "GET /kv/a?min_index=2", false, 200, value "1", given = A_IS_1 },
   { "min_index of 0", "GET /kv/a?min_index=0&read=stale", false, 404, MISSING },
   { "min_index of nonsense", "GET /kv/a?min_index=x", false, 400, bad(BAD_INDEX) },
   { "a negative min_index", "GET /kv/a?min_index=-1", false, 400, bad(BAD_INDEX) },
@@ -156,7 +154,7 @@ groups["GET and HEAD"] = {
 }
 
 groups["PUT"] = {
-  { "a value", "PUT /kv/a", '{"value":"1"}', 200, OK, { ["x-raft-index"] = "1", ["x-replay"] = false } },
+  { "a value", "PUT /kv/a", '{"value":"1"}', 200, OK, { ["x-raft-index"] = "2", ["x-replay"] = false } },
   { "with client and seq", "PUT /kv/a", '{"client_id":"c","seq":1,"value":"1"}', 200, OK },
   { "the empty value", "PUT /kv/a", '{"value":""}', 200, OK },
   { "base64", "PUT /kv/a", '{"value_base64":"/w=="}', 200, OK },
@@ -280,7 +278,7 @@ groups["raw PUT"] = {
 }
 
 groups["DELETE"] = {
-  { "a key", "DELETE /kv/a", false, 200, deleted(1), { ["x-raft-index"] = "2" }, given = A_IS_1 },
+  { "a key", "DELETE /kv/a", false, 200, deleted(1), { ["x-raft-index"] = "3" }, given = A_IS_1 },
   { "a missing key", "DELETE /kv/a", false, 200, deleted(0) },
   { "with client and seq", "DELETE /kv/a", '{"client_id":"c","seq":1}', 200, deleted(1), given = A_IS_1 },
   { "an empty object", "DELETE /kv/a", "{}", 200, deleted(0) },
@@ -319,14 +317,14 @@ groups["GET /kv"] = {
   { "a malformed after", "GET /kv?after=%", false, 400, bad("after: " .. BAD_ESCAPE) },
   { "a prefix that is not UTF-8", "GET /kv?prefix=%ff", false, 400, bad "prefix: expected UTF-8 without NUL" },
   { "an after with NUL", "GET /kv?prefix=a&after=%00", false, 400, bad "after: expected UTF-8 without NUL" },
-  { "stale", "GET /kv?read=stale&prefix=c", false, 200, entries(C), { ["x-raft-index"] = "1" }, given = ABC },
+  { "stale", "GET /kv?read=stale&prefix=c", false, 200, entries(C), { ["x-raft-index"] = "2" }, given = ABC },
   { "a bad policy", "GET /kv?read=x", false, 400, bad 'read: expected "readindex" or "stale"' },
 }
 
 groups["POST /kv/cas"] = {
-  { "that holds", "POST /kv/cas", '{"key":"a","expected":"1","value":"2"}', 200, OK, { ["x-raft-index"] = "2" },
+  { "that holds", "POST /kv/cas", '{"key":"a","expected":"1","value":"2"}', 200, OK, { ["x-raft-index"] = "3" },
     given = A_IS_1 },
-  { "that fails", "POST /kv/cas", '{"key":"a","expected":"2","value":"3"}', 409, CAS_FAILED, { ["x-raft-index"] = "2" },
+  { "that fails", "POST /kv/cas", '{"key":"a","expected":"2","value":"3"}', 409, CAS_FAILED, { ["x-raft-index"] = "3" },
     given = A_IS_1 },
   { "a missing key counts as empty", "POST /kv/cas", '{"key":"a","expected":"","value":"2"}', 200, OK },
   { "a missing key is nothing else", "POST /kv/cas", '{"key":"a","expected":"1","value":"2"}', 409, CAS_FAILED },
@@ -361,7 +359,7 @@ groups["POST /kv/cas"] = {
 
 groups["POST /kv/mget"] = {
   { "keys", "POST /kv/mget", '{"keys":["c","a","x"]}', 200, '{"ok":true,"values":{"a":"1","c":"4"}}',
-    { ["x-raft-index"] = "1" },
+    { ["x-raft-index"] = "2" },
     given = ABC },
   { "a key twice", "POST /kv/mget", '{"keys":["a","b","a"]}', 200, '{"ok":true,"values":{"a":"1","b":"2"}}',
     given = ABC },
@@ -385,7 +383,7 @@ groups["POST /kv/mget"] = {
 
 groups["POST /kv/mput"] = {
   { "entries", "POST /kv/mput", '{"entries":[{"key":"a","value":"1"},{"value_base64":"/w==","key":"b"}]}', 200, OK,
-    { ["x-raft-index"] = "1" } },
+    { ["x-raft-index"] = "2" } },
   { "a key twice: the last one counts", "GET /kv/a", false, 200, value "2",
     given = { { "POST /kv/mput", '{"entries":[{"key":"a","value":"1"},{"key":"a","value":"2"}]}' } } },
   { "unknown fields in an entry", "POST /kv/mput", '{"entries":[{"key":"a","x":{"key":[{}]},"value":"1"}],"y":[[]]}',
@@ -424,7 +422,7 @@ groups["POST /kv/mput"] = {
 }
 
 groups["POST /kv/mdelete"] = {
-  { "keys", "POST /kv/mdelete", '{"keys":["a","x","c"]}', 200, deleted(2), { ["x-raft-index"] = "2" }, given = ABC },
+  { "keys", "POST /kv/mdelete", '{"keys":["a","x","c"]}', 200, deleted(2), { ["x-raft-index"] = "3" }, given = ABC },
   { "a key twice", "POST /kv/mdelete", '{"keys":["a","a"]}', 200, deleted(1), given = ABC },
   { "missing keys", "POST /kv/mdelete", '{"keys":["x"]}', 200, deleted(0) },
   { "no keys", "POST /kv/mdelete", '{"keys":[]}', 400, bad "keys: must not be empty" },

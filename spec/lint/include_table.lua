@@ -17,12 +17,15 @@ local rooms <const> = {
   ["raft/storage"] = { "base", "types", "raft/core" },
   ["cluster"] = { "base", "types", "raft/core/message.h" },
   ["raft"] = { "base", "types", "kvsm", "raft/core", "raft/storage", "cluster", "distributedkv/raft_node.h" },
+  ["raft/transporthttp"] = { "base", "types", "http", "io", "raft/core", "raft/storage", "cluster", "raft" },
+  ["sim"] = { "base", "types", "kvsm", "distributedkv", "raft/core", "raft/storage", "cluster", "raft" },
   ["server"] = {
     "base", "types", "http", "kvsm", "distributedkv", "httpapi", "io", "raft/core", "raft/storage", "cluster", "raft",
+    "raft/transporthttp",
   },
   ["script"] = {
     "base", "types", "http", "kvsm", "distributedkv", "httpapi", "io", "raft/core", "raft/storage", "cluster", "raft",
-    "server",
+    "raft/transporthttp", "sim", "server",
   },
   ["main.c"] = { "script" },
 }

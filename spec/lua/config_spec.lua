@@ -45,7 +45,16 @@ describe("config.load", function()
       'write_mode: expected sync (async is not in this version), got "async"' },
     { "return { log_level = 'loud' }", 'log_level: expected one of debug, info, warn, error, got "loud"' },
     { "return { data = 'x' }", "data: this version keeps everything in memory; run it with --memory" },
-    { "return { heartbeat_ms = 50 }", "heartbeat_ms: this version runs a single node, without elections" },
+    { "return { heartbeat_ms = 0 }", "heartbeat_ms: expected an integer from 1 to 60000, got 0" },
+    { "return { election_ms = 500 }",
+      "election_ms: expected MIN-MAX in milliseconds, such as 300-600, up to 60000, got 500" },
+    { "return { election_ms = '500' }", 'such as 300-600, up to 60000, got "500"' },
+    { "return { election_ms = '600-300' }", 'got "600-300"' },
+    { "return { election_ms = '0-300' }", 'got "0-300"' },
+    { "return { election_ms = '300-60001' }", 'got "300-60001"' },
+    { "return { fixed_leader = '' }", "fixed_leader: expected a node id" },
+    { "local p = {} for i = 1, 17 do p['n' .. i] = 'a:' .. i end return { peers = p }",
+      "peers: expected at most 16 members" },
     { "return 7", "expected to return a table, got 7" },
     { "os.exit(1)", "a configuration file is data: it cannot call anything" },
     { "return = 1", "unexpected symbol near '='" },
@@ -68,10 +77,17 @@ end)
 describe("config.complete", function()
   it("fills in the defaults of the contract", function()
     assert.are.same({
-      id = "n1", listen = "127.0.0.1:7000", memory = false, read_policy = "readindex", write_mode = "sync",
+      id = "n1", listen = "127.0.0.1:7000", heartbeat_ms = 50, election_ms = "300-600", memory = false,
+      read_policy = "readindex", write_mode = "sync",
       max_body_bytes = 8388608, max_key_bytes = 4096, max_value_bytes = 1048576, max_connections = 10000,
       request_timeout_ms = 5000, log_level = "info", log_format = "logfmt", script_memory_bytes = 0,
     }, (config.complete {}))
+  end)
+
+  it("takes peers in any order, a leader among them, and an interface to listen on", function()
+    local given = { id = "n2", listen = "0.0.0.0:2", peers = { n1 = "a:1", n2 = "b:2" }, fixed_leader = "n1" }
+    local complete = assert(config.complete(given))
+    assert.are.same({ "0.0.0.0:2", "n1" }, { complete.listen, complete.fixed_leader })
   end)
 
   it("takes the address from the peers when there is no other", function()
@@ -81,9 +97,15 @@ describe("config.complete", function()
   local problems = {
     { { peers = { n2 = "a:1" } }, "--peers: expected the node itself (n1) among the peers" },
     { { peers = {} }, "--peers: expected the node itself (n1) among the peers" },
-    { { peers = { n1 = "a:1", n2 = "a:2" } },
-      "--peers: expected n1 alone, got n2, too: clusters are not in this version" },
-    { { listen = "a:2", peers = { n1 = "a:1" } }, "--peers: expected n1=a:2, as --listen says, got n1=a:1" },
+    { { listen = "a:2", peers = { n1 = "a:1" } }, "--peers: expected n1 at port 2, as --listen says, got n1=a:1" },
+    { { peers = { n1 = "a:1", n2 = "a:0" } }, "--peers: expected a port that others can know, got n2=a:0" },
+    { { peers = { n1 = "a:1", n2 = "a:1" } },
+      "--peers: expected an address for each, got a:1 for both n1 and n2" },
+    { { election_ms = "300-600", heartbeat_ms = 300 },
+      "--election-ms: expected more than --heartbeat-ms (300), got 300-600" },
+    { { fixed_leader = "n2" }, "--fixed-leader: expected one of the peers, got n2" },
+    { { fixed_leader = "n3", peers = { n1 = "a:1", n2 = "a:2" } },
+      "--fixed-leader: expected one of the peers, got n3" },
   }
   for _, case in ipairs(problems) do
     it("answers: " .. case[2], function()

@@ -1,8 +1,10 @@
--- A node put together: start, stop, abrupt end; snapshot and restore while it serves; the local node's waits.
+-- A node put together: start, stop, abrupt end; waits; snapshot while it serves, restore.
 local http = require "spec.support.http"
 local server = require "kvserver.server"
 local task = require "kvserver.task"
 local uv = require "luv"
+
+local fake_node = http.native "fake_node"
 
 -- A directory of its own, and what to call at the end.
 local function temporary_directory()
@@ -43,6 +45,11 @@ local function fill(node, count, value)
   end
 end
 
+-- A node whose state can be replaced: no log says what it is.
+local function restorable()
+  return http.node(nil, fake_node.create())
+end
+
 describe("a server", function()
   it("serves on the port that the system picked, and on the one that is asked for [TestServer_Run_StartStop]",
     function()
@@ -65,6 +72,12 @@ describe("a server", function()
     assert.matches("in use", why)
   end)
 
+  it("is not started when it is no member of its own cluster", function()
+    local node, why = server.start { listen = "127.0.0.1:0", peers = { n2 = "127.0.0.1:1" } }
+    assert.is_nil(node)
+    assert.equal('"n1" is not among the members', why)
+  end)
+
   it("raises for a configuration of a wrong type or range", function()
     local rows = {
       { { id = 1 }, "id: expected a string, got number" },
@@ -76,6 +89,16 @@ describe("a server", function()
       { { listen = "127.0.0.1:65536" }, "listen: expected HOST:PORT" },
       { { listen = "127.0.0.1:1x" }, "listen: expected HOST:PORT" },
       { { listen = ":1" }, "listen: expected HOST:PORT" },
+      { { peers = "n1=127.0.0.1:1" }, "peers: expected a table, got string" },
+      { { peers = { n1 = 1 } }, 'peers: expected a table of id = "HOST:PORT"' },
+      { { peers = { ["n 1"] = "127.0.0.1:1" } }, "peers: expected ids of 1 to 63 of" },
+      { { peers = { n1 = "127.0.0.1" } }, 'peers.n1: expected HOST:PORT, got "127.0.0.1"' },
+      { { heartbeat_ms = 0 }, "heartbeat_ms: expected 1 to 60000, got 0" },
+      { { election_ms = "300" }, 'election_ms: expected MIN%-MAX, above heartbeat_ms and up to 60000, got "300"' },
+      { { election_ms = "300-300" }, "election_ms: expected MIN%-MAX" },
+      { { election_ms = "50-300" }, "election_ms: expected MIN%-MAX" },
+      { { fixed_leader = "n2" }, 'fixed_leader: expected one of the peers, got "n2"' },
+      { { seed = -1 }, "seed: expected 0 to" },
       { { read_policy = "fresh" }, 'read_policy: expected "readindex" or "stale", got "fresh"' },
       { { write_mode = "async" }, 'write_mode: expected "sync", got "async"' },
       { { max_key_bytes = "8" }, "max_key_bytes: expected an integer, got 8" },
@@ -102,7 +125,7 @@ describe("a server", function()
   it("answers what is in flight when it stops, then closes the connection", function()
     local node <close> = http.node { request_timeout_ms = 300 }
     local waiting <close> = node:connect()
-    waiting:start(http.request("GET /kv/a?min_index=1"))
+    waiting:start(http.request("GET /kv/a?min_index=2"))
     local writer <close> = node:connect()
     writer:send(http.request("PUT /kv/a", '{"value":"1"}'))
     assert.equal(200, writer:receive().status)
@@ -121,7 +144,7 @@ describe("a server", function()
   it("cuts what is not answered within the grace", function()
     local node <close> = http.node()
     local waiting <close> = node:connect()
-    waiting:start(http.request("GET /kv/a?min_index=1"))
+    waiting:start(http.request("GET /kv/a?min_index=2"))
     local idle <close> = node:connect()
     idle:send(http.request("GET /healthz"))
     idle:receive()
@@ -135,11 +158,37 @@ describe("a server", function()
   it("lets go of whoever waits in stop when it is closed under them", function()
     local node <close> = http.node()
     local waiting <close> = node:connect()
-    waiting:start(http.request("GET /kv/a?min_index=1"))
+    waiting:start(http.request("GET /kv/a?min_index=2"))
     local stopping = task.spawn(function() return node.server:stop(60000) end)
     task.yield()
     node.server:close()
     assert.is_true(stopping:join())
+  end)
+end)
+
+describe("waits", function()
+  it("end by their own deadlines, not in their order", function()
+    local slow <close> = http.node { request_timeout_ms = 60000 }
+    local quick <close> = http.node { request_timeout_ms = 20 }
+    local waiting <close> = slow:connect()
+    waiting:start(http.request("GET /kv/a?min_index=2"))
+    for _ = 1, 3 do assert.equal(504, quick:ask("GET /kv/a?min_index=2").status) end
+    slow:ask("PUT /kv/a", '{"value":"1"}')
+    assert.equal(200, waiting:receive().status)
+  end)
+
+  it("for many different indices end as they come", function()
+    local node <close> = http.node()
+    local connections = {}
+    for i = 1, 20 do
+      connections[i] = node:connect()
+      connections[i]:send(http.request("GET /kv/a?min_index=" .. 22 - i))
+    end
+    for i = 20, 1, -1 do
+      node:ask("PUT /kv/a", ('{"value":"%d"}'):format(21 - i))
+      assert.equal(tostring(22 - i), connections[i]:receive().headers["x-raft-index"])
+      connections[i].socket:close()
+    end
   end)
 end)
 
@@ -151,17 +200,17 @@ describe("a snapshot", function()
     fill(node, 5000, ("v"):rep(100))
     node:ask("PUT /kv/bin", '{"client_id":"c","seq":7,"value_base64":"/wA="}')
     local bytes, index = assert(node.server:snapshot(directory .. "/a.snap"))
-    assert.equal(6, index)
+    assert.equal(7, index)
     assert.equal(bytes, #read_file(directory .. "/a.snap"))
-    local other <close> = http.node { id = "n2" }
-    other:ask("PUT /kv/gone", '{"value":"1"}')
+    local other <close> = restorable()
     assert.same({ bytes, index }, { other.server:restore(directory .. "/a.snap") })
     assert.same(node.server:stats(), other.server:stats())
-    assert.equal(404, other:ask("GET /kv/gone").status)
-    assert.equal('{"ok":true,"value_base64":"/wA="}', other:ask("GET /kv/bin").body)
-    assert.equal("same", other:ask("PUT /kv/bin", '{"client_id":"c","seq":7,"value":""}').headers["x-replay"])
-    node:ask("PUT /kv/bin", '{"client_id":"c","seq":7,"value":""}')
+    assert.equal('{"ok":true,"value_base64":"/wA="}', other:ask("GET /kv/bin?read=stale").body)
+    node:ask("DELETE /kv/bin")
     assert(node.server:snapshot(directory .. "/a.snap"))
+    assert(other.server:restore(directory .. "/a.snap"))
+    assert.equal(404, other:ask("GET /kv/bin?read=stale").status)
+    assert.same(node.server:stats(), other.server:stats())
     assert(other.server:snapshot(directory .. "/b.snap"))
     assert.equal(read_file(directory .. "/a.snap"), read_file(directory .. "/b.snap"))
     assert.same({ "a.snap", "b.snap" }, names(directory))
@@ -178,7 +227,7 @@ describe("a snapshot", function()
     fill(node, 20000, ("w"):rep(200))
     local _, index = job:join()
     assert.equal(before.last_applied, index)
-    local other <close> = http.node()
+    local other <close> = restorable()
     assert(other.server:restore(directory .. "/a.snap"))
     assert.same(before, other.server:stats())
   end)
@@ -238,10 +287,12 @@ describe("a snapshot", function()
     local node <close> = http.node()
     fill(node, 20000, ("v"):rep(200))
     assert(node.server:snapshot(directory .. "/a.snap"))
+    local other = restorable()
     local snapshot = task.spawn(function() return node.server:snapshot(directory .. "/b.snap") end)
-    local restore = task.spawn(function() return node.server:restore(directory .. "/a.snap") end)
+    local restore = task.spawn(function() return other.server:restore(directory .. "/a.snap") end)
     task.yield()
     node.server:close()
+    other.server:close()
     assert.is_true(snapshot:join() > 0)
     local bytes, why = restore:join()
     assert.is_nil(bytes)
@@ -251,10 +302,19 @@ describe("a snapshot", function()
 end)
 
 describe("a restore", function()
-  it("from a pipe to which nobody writes is refused, and holds nothing up", function()
+  it("is not for a node whose state is what its log says", function()
     local directory, remove = temporary_directory()
     local _ <close> = remove
     local node <close> = http.node()
+    assert(node.server:snapshot(directory .. "/a.snap"))
+    assert.same({ nil, "the state of this node is what its log says; it cannot be replaced" },
+      { node.server:restore(directory .. "/a.snap") })
+  end)
+
+  it("from a pipe to which nobody writes is refused, and holds nothing up", function()
+    local directory, remove = temporary_directory()
+    local _ <close> = remove
+    local node <close> = restorable()
     assert(os.execute(("mkfifo '%s/pipe'"):format(directory)))
     assert.same({ nil, "line 1: ends before the trailer is complete" },
       { node.server:restore(directory .. "/pipe") })
@@ -264,9 +324,11 @@ describe("a restore", function()
     local directory, remove = temporary_directory()
     local _ <close> = remove
     local path = directory .. "/a.snap"
-    local node <close> = http.node()
-    node:ask("POST /kv/mput", '{"entries":[{"key":"a","value":"1"},{"key":"b","value":"2"}]}')
-    assert(node.server:snapshot(path))
+    local source <close> = http.node()
+    source:ask("POST /kv/mput", '{"entries":[{"key":"a","value":"1"},{"key":"b","value":"2"}]}')
+    assert(source.server:snapshot(path))
+    local node <close> = restorable()
+    assert(node.server:restore(path))
     local before, text = node.server:stats(), read_file(path)
     for _, damage in ipairs { text:sub(1, -2), text:gsub('"2"', '"3"'), text .. "\n", "", "garbage\n" } do
       write_file(path, damage)
@@ -281,31 +343,6 @@ describe("a restore", function()
     bytes, why = node.server:restore(directory)
     assert.is_nil(bytes)
     assert.matches("Is a directory", why)
-    assert.equal('{"ok":true,"value":"2"}', node:ask("GET /kv/b").body)
-  end)
-
-  it("goes on counting from the index of the snapshot", function()
-    local directory, remove = temporary_directory()
-    local _ <close> = remove
-    local node <close> = http.node()
-    for _ = 1, 5 do node:ask("PUT /kv/a", '{"value":"1"}') end
-    assert(node.server:snapshot(directory .. "/a.snap"))
-    local other <close> = http.node()
-    assert(other.server:restore(directory .. "/a.snap"))
-    assert.equal("6", other:ask("PUT /kv/b", '{"value":"1"}').headers["x-raft-index"])
-    assert.matches('"commit_index":6,.*"last_applied":6,', other:ask("GET /status").body)
-  end)
-
-  it("ends the waits for an index that it brings", function()
-    local directory, remove = temporary_directory()
-    local _ <close> = remove
-    local node <close> = http.node()
-    for _ = 1, 5 do node:ask("PUT /kv/a", '{"value":"5"}') end
-    assert(node.server:snapshot(directory .. "/a.snap"))
-    local other <close> = http.node()
-    local waiting <close> = other:connect()
-    waiting:start(http.request("GET /kv/a?min_index=5"))
-    assert(other.server:restore(directory .. "/a.snap"))
-    assert.equal('{"ok":true,"value":"5"}', waiting:receive().body)
+    assert.equal('{"ok":true,"value":"2"}', node:ask("GET /kv/b?read=stale").body)
   end)
 end)

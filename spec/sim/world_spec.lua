@@ -80,6 +80,21 @@ describe("a simulated world", function()
     assert.equal("kept", result(world, leader, { op = "get", key = "a" }).value)
   end)
 
+  it("may keep in a crash what was done on disk without a word to the node", function()
+    local world <close> = sim.world { nodes = 1, seed = 3, sync_us = 1000000 }
+    await_start(world)
+    world:submit(1, { op = "put", key = "a", value = "1" })
+    world:run(1)
+    local last = world:status(1).last_index
+    assert.equal(last - 1, world:status(1).commit_index)
+    world:crash(1, 10)
+    world:restart(1)
+    assert.equal(last, world:status(1).last_index)
+    assert.is_true(world:stats().faults.untold >= 1)
+    await_leader(world)
+    assert.equal("1", result(world, 1, { op = "get", key = "a" }).value)
+  end)
+
   it("never answers an old value by readindex at a leader that was cut off", function()
     local world <close> = sim.world { nodes = 3, seed = 5 }
     local old = await_start(world)
@@ -252,6 +267,20 @@ describe("the load of a simulated world", function()
     local kinds = {}
     for _, op in ipairs(history) do kinds[op.kind] = true end
     assert.same({ get = true, put = true, cas = true, delete = true }, kinds)
+  end)
+
+  it("has an answer for each request once all is well", function()
+    local world <close> = sim.world { nodes = 3, seed = 4 }
+    world:load { clients = 16, think_ms = 5 }
+    world:run(500)
+    local leader = await_leader(world)
+    world:pause(leader)
+    world:run(1000)
+    assert.is_true(world:stats().unanswered > 0)
+    world:stop_load()
+    world:resume(leader)
+    world:run(10000)
+    assert.equal(0, world:stats().unanswered)
   end)
 
   it("leaves a history in which a wrong value is found", function()

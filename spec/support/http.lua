@@ -115,7 +115,7 @@ end
 function M.node(config, fake)
   local options = { listen = "127.0.0.1:0" }
   for name, value in pairs(config or {}) do options[name] = value end
-  return setmetatable({ server = assert(server.start(options, fake and fake:pointer())) }, Node)
+  return setmetatable({ server = assert(server.start(options, fake and fake:pointer())), fake = fake }, Node)
 end
 
 --- A module of spec/native, which the build puts beside the binary.

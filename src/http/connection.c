@@ -278,6 +278,8 @@ struct http_connection *http_connection_create(const struct http_handler *handle
   connection->handler = handler;
   connection->limits = limits;
   connection->parser = http_parser_create(HTTP_REQUESTS, limits->body_bytes_max);
+  if (handler->body_bytes_max != NULL)
+    http_parser_limit_by_path(connection->parser, handler->body_bytes_max, handler->context);
   list_init(&connection->line);
   buffer_init(&connection->output);
   buffer_init(&connection->backlog);

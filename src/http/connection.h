@@ -36,6 +36,8 @@ struct http_handler {
   void (*handle)(void *context, const struct http_message *request, struct http_exchange *exchange);
   /* Makes the body of an error that the connection itself answers (400, 408, 413, ...): appends JSON to `out`. */
   void (*error_body)(void *context, int status, const char *text, struct buffer *out);
+  /* NULL: http_limits.body_bytes_max, whatever the path. */
+  http_body_limit *body_bytes_max;
 };
 
 struct http_limits {

@@ -31,6 +31,9 @@ enum {
 struct http_parser {
   llhttp_t llhttp;
   struct http_guard guard;
+  uint64_t body_bytes_max; /* --max-body-bytes; the guard has the limit of the message at hand */
+  http_body_limit *limit;  /* NULL: the same for all */
+  void *limit_context;
   struct buffer head; /* method, target, then name and value of each field, without anything between */
   struct buffer body;
   struct http_header *headers; /* owned; until the head is complete only the lengths are set */
@@ -53,9 +56,10 @@ static void fail(struct http_parser *parser, int status, const char *text) {
 }
 
 static void fail_too_large(struct http_parser *parser, const char *about, uint64_t bytes) {
+  uint64_t bytes_max = parser->guard.body_bytes_max;
   parser->fail_status = 413;
-  snprintf(parser->fail_text, sizeof parser->fail_text, "body of %s%" PRIu64 " bytes is over --max-body-bytes %" PRIu64,
-           about, bytes, parser->guard.body_bytes_max);
+  snprintf(parser->fail_text, sizeof parser->fail_text, "body of %s%" PRIu64 " bytes is over %s %" PRIu64, about, bytes,
+           bytes_max == parser->body_bytes_max ? "--max-body-bytes" : "the limit of this path,", bytes_max);
 }
 
 /* ---- llhttp's callbacks: collecting ---- */
@@ -155,8 +159,9 @@ static bool read_request_head(struct http_parser *parser, struct http_fault *fau
   message->method_name = bytes_make(parser->head.data, parser->method_bytes);
   message->method = method_of(message->method_name);
   struct bytes target = bytes_make(parser->head.data + parser->method_bytes, parser->target_bytes);
-  return http_split_target(target, message, fault) &&
-         http_frame_request(message, parser->guard.body_bytes_max, &parser->framing, fault);
+  if (!http_split_target(target, message, fault)) return false;
+  if (parser->limit != NULL) parser->guard.body_bytes_max = parser->limit(parser->limit_context, message->path);
+  return http_frame_request(message, parser->guard.body_bytes_max, &parser->framing, fault);
 }
 
 static bool read_response_head(struct http_parser *parser, struct http_fault *fault) {
@@ -304,10 +309,17 @@ struct http_parser *http_parser_create(enum http_kind kind, uint64_t body_bytes_
   struct http_parser *parser = xcalloc(1, sizeof *parser);
   llhttp_init(&parser->llhttp, kind == HTTP_REQUESTS ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
   parser->llhttp.data = parser;
+  parser->body_bytes_max = body_bytes_max;
   http_guard_init(&parser->guard, kind == HTTP_REQUESTS, body_bytes_max);
   buffer_init(&parser->head);
   buffer_init(&parser->body);
   return parser;
+}
+
+void http_parser_limit_by_path(struct http_parser *parser, http_body_limit *limit, void *context) {
+  CHECK(parser->guard.requests);
+  parser->limit = limit;
+  parser->limit_context = context;
 }
 
 void http_parser_destroy(struct http_parser *parser) {

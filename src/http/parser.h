@@ -28,6 +28,10 @@ struct http_parser; /* opaque; http/parser.c */
 struct http_parser *http_parser_create(enum http_kind kind, uint64_t body_bytes_max); /* returns owned */
 void http_parser_destroy(struct http_parser *parser);
 
+/* Requests: bodies are limited by what `limit` says of their path (as sent, without the query), instead. */
+typedef uint64_t http_body_limit(void *context, struct bytes path);
+void http_parser_limit_by_path(struct http_parser *parser, http_body_limit *limit, void *context);
+
 /* Parses from `in`; *consumed is how many bytes were used (after HTTP_FAILED: up to and around the fault). Call again
  * with the rest (and after HTTP_MESSAGE at the next message's turn; when that one said the connection ends, more bytes
  * are HTTP_FAILED). */

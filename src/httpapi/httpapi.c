@@ -165,8 +165,7 @@ static const struct later {
   enum match match;
   const char *text;
 } later_routes[] = {{"/metrics", MATCH_EXACT, "path: /metrics is not in this version"},
-                    {"/ops/", MATCH_PREFIX, "path: /ops is not in this version, nor are asynchronous writes"},
-                    {"/raft/", MATCH_PREFIX, "path: /raft is not in this version, which runs a single node"}};
+                    {"/ops/", MATCH_PREFIX, "path: /ops is not in this version, nor are asynchronous writes"}};
 
 static const char *why_no_route(struct bytes path) {
   for (size_t i = 0; i < sizeof later_routes / sizeof later_routes[0]; i++) {

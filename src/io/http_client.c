@@ -259,3 +259,9 @@ enum status http_client_send(struct http_client *client, const char *method, str
   if (list_empty(&client->flush.link)) io_defer(client->loop, &client->flush);
   return STATUS_OK;
 }
+
+void http_client_flush(struct http_client *client) {
+  if (list_empty(&client->flush.link)) return;
+  list_remove(&client->flush.link);
+  on_flush(&client->flush);
+}

@@ -27,4 +27,7 @@ typedef void http_client_done(void *context, enum status status, const struct ht
 enum status http_client_send(struct http_client *client, const char *method, struct bytes target, struct bytes extra,
                              struct bytes body, uint64_t timeout_ms, http_client_done *done, void *context);
 
+/* Sends what is queued now, not at the end of the next turn's callbacks. For a hook, before which they have all run. */
+void http_client_flush(struct http_client *client);
+
 #endif

@@ -91,11 +91,16 @@ static void fill_peers(const struct raftnode *node, struct raft_status *out) {
   }
 }
 
+/* A node that is ready counts: it may vote on all it should know, and whoever leads may be lost. */
 static const char *why_not_ready(const struct raftnode *node) {
+  const struct raft *core = &node->core;
+  bool leads = core->role == RAFT_LEADER;
   if (node->failed) return "its storage failed";
-  if (node->core.leader == RAFT_NODE_NONE) return "no leader is known";
-  if (node->core.role != RAFT_LEADER && node->core.verified_index < node->core.commit_index) return "it is catching up";
-  if (node->last_applied < node->core.commit_index) return "it is still applying committed entries";
+  if (core->leader == RAFT_NODE_NONE) return "no leader is known";
+  if (leads && core->commit_index < core->term_first_index) return "it leads, but has not committed anything yet";
+  if (!core->hard_state.proven) return "it has not been brought up to date since it lost its state";
+  if (!leads && core->verified_index < core->commit_index) return "it is catching up";
+  if (node->last_applied < core->commit_index) return "it is still applying committed entries";
   return NULL;
 }
 
@@ -216,6 +221,7 @@ static void receive_core(struct raftnode *node, const struct raft_message *messa
 void raftnode_receive(struct raftnode *node, const struct raft_message *message, struct bytes entries, void *token,
                       uint64_t now_ms) {
   node->now_ms = now_ms;
+  node->touched = true;
   if (message->type == RAFT_READ) {
     raftnode_receive_read(node, message, token);
   } else if (node->failed) {
@@ -230,6 +236,7 @@ void raftnode_receive(struct raftnode *node, const struct raft_message *message,
 void raftnode_peer_down(struct raftnode *node, uint8_t peer, uint64_t now_ms) {
   if (node->failed) return;
   node->now_ms = now_ms;
+  node->touched = true;
   struct raft_event event = {.type = RAFT_EVENT_PEER_DOWN, .peer = peer};
   raftnode_step(node, &event, bytes_make(NULL, 0), NULL);
 }
@@ -237,6 +244,7 @@ void raftnode_peer_down(struct raftnode *node, uint8_t peer, uint64_t now_ms) {
 void raftnode_synced(struct raftnode *node, uint64_t number, uint64_t last_index, uint64_t now_ms) {
   if (node->failed) return;
   node->now_ms = now_ms;
+  node->touched = true;
   struct raft_event event = {.type = RAFT_EVENT_SYNCED, .sync = number, .index = last_index};
   raftnode_step(node, &event, bytes_make(NULL, 0), NULL);
   raftnode_release_held(node);
@@ -246,6 +254,7 @@ enum status raftnode_transfer(struct raftnode *node, uint8_t peer, uint64_t now_
   if (peer >= node->options.cluster->members_count || peer == node->options.cluster->self) return STATUS_INVALID;
   if (node->failed) return STATUS_NOT_LEADER;
   node->now_ms = now_ms;
+  node->touched = true;
   struct raft_event event = {.type = RAFT_EVENT_TRANSFER, .peer = peer};
   raftnode_step(node, &event, bytes_make(NULL, 0), NULL);
   return node->out.accepted ? STATUS_OK : STATUS_NOT_LEADER;
@@ -294,6 +303,7 @@ static void send_turn(struct raftnode *node) {
 
 void raftnode_turn(struct raftnode *node, uint64_t now_ms) {
   node->now_ms = now_ms;
+  node->touched = false;
   /* Storage may fail at each write; the core is then ahead of the log and must not be stepped any more. */
   if (!node->failed && now_ms >= node->core_deadline_ms) raftnode_step_plain(node, RAFT_EVENT_TIMEOUT);
   if (!node->failed) raftnode_append_queued(node);
@@ -312,6 +322,7 @@ void raftnode_turn(struct raftnode *node, uint64_t now_ms) {
 
 uint64_t raftnode_deadline_ms(const struct raftnode *node) {
   uint64_t deadline = UINT64_MAX;
+  if (node->touched) return node->now_ms;
   if (!node->failed) {
     if (node->last_applied < node->core.commit_index) return node->now_ms;
     deadline = node->core_deadline_ms;
@@ -319,6 +330,10 @@ uint64_t raftnode_deadline_ms(const struct raftnode *node) {
   }
   bool waiting = node->proposals_count > 0 || node->reads_count > 0;
   return waiting && node->sweep_ms < deadline ? node->sweep_ms : deadline;
+}
+
+size_t raftnode_writes_waiting(const struct raftnode *node) {
+  return node->proposals_count;
 }
 
 bool raftnode_failed(const struct raftnode *node) {

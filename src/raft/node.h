@@ -59,6 +59,8 @@ uint64_t raftnode_deadline_ms(const struct raftnode *node);
  * election timeout has passed. */
 enum status raftnode_transfer(struct raftnode *node, uint8_t peer, uint64_t now_ms);
 
+/* Proposals whose outcome is still owed. */
+size_t raftnode_writes_waiting(const struct raftnode *node);
 /* A storage error stopped this node for good. */
 bool raftnode_failed(const struct raftnode *node);
 /* The core's state, for status and checkers. */

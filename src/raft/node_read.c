@@ -12,6 +12,7 @@ enum status raftnode_read_index(struct raft_node *base, struct raft_wait *wait) 
   if (node->failed || node->core.leader == RAFT_NODE_NONE) return STATUS_NO_LEADER;
   if (node->reads_count >= NODE_READS_MAX) return STATUS_OVERLOADED;
   node->reads_count++;
+  node->touched = true;
   wait->is_write = false;
   wait->index = 0;
   list_push_back(&node->reads_new, &wait->link);
@@ -22,6 +23,7 @@ enum status raftnode_wait_applied(struct raft_node *base, struct raft_wait *wait
   struct raftnode *node = raftnode_of(base);
   if (node->reads_count >= NODE_READS_MAX) return STATUS_OVERLOADED;
   node->reads_count++;
+  node->touched = true;
   wait->is_write = false;
   list_push_back(&node->reads_applying, &wait->link);
   return STATUS_OK;

@@ -47,6 +47,7 @@ struct raftnode {
   uint64_t core_deadline_ms;
   uint64_t sync_wanted; /* newest disk work not yet handed to a sync; 0: none */
   uint64_t last_applied;
+  bool touched; /* something came since the last turn: it must not wait for a deadline */
   bool failed;
 
   struct held_message *held; /* ring-free FIFO: held_first .. held_count */

@@ -24,6 +24,7 @@ enum status raftnode_propose(struct raft_node *base, struct bytes command, struc
   wait->is_write = true;
   node->queued_count++;
   node->proposals_count++;
+  node->touched = true;
   return STATUS_OK;
 }
 

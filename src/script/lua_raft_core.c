@@ -59,7 +59,6 @@ static void log_append(struct core_handle *core, uint64_t term) {
     core->capacity = core->capacity == 0 ? 16 : core->capacity * 2;
     core->terms = xrealloc(core->terms, core->capacity * sizeof core->terms[0]);
   }
-  CHECK(core->terms != NULL);
   core->terms[core->count++] = term;
 }
 
@@ -71,8 +70,9 @@ static void carry_out(struct core_handle *core, const struct raft_message *messa
   }
   if (out->append == RAFT_APPEND_NONE) return;
   CHECK(out->append_index == log_last(core) + 1);
+  bool received = out->append == RAFT_APPEND_RECEIVED;
+  CHECK(!received || message != NULL);
   for (uint32_t i = 0; i < out->append_count; i++) {
-    bool received = out->append == RAFT_APPEND_RECEIVED;
     log_append(core, received ? message->as.append.terms[out->append_skip + i] : out->append_term);
   }
 }

@@ -330,7 +330,8 @@ static int new_transport(lua_State *L) {
   memset(transport, 0, sizeof *transport);
   luaL_setmetatable(L, transport_type);
   transport->cluster = *cluster;
-  transport->handler = (struct http_handler){transport, classify, handle, error_body};
+  transport->handler =
+      (struct http_handler){.context = transport, .classify = classify, .handle = handle, .error_body = error_body};
   transport->limits = (struct http_limits){BODY_BYTES_CAP, REQUEST_TIMEOUT_MS, IDLE_TIMEOUT_MS};
   list_init(&transport->events);
   options.cluster = &transport->cluster;

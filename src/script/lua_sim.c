@@ -287,6 +287,7 @@ static int world_stats(lua_State *L) {
   set_integer(L, "acked_writes", stats.acked_writes);
   set_integer(L, "answered_reads", stats.answered_reads);
   set_integer(L, "operations", stats.operations);
+  set_integer(L, "unanswered", stats.unanswered);
   lua_createtable(L, 0, SIM_FAULTS);
   for (int fault = 0; fault < SIM_FAULTS; fault++)
     set_integer(L, sim_fault_name((enum sim_fault)fault), stats.faults[fault]);

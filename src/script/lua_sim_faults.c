@@ -1,6 +1,6 @@
 /* The faults of a simulated world in Lua. Those that a node may be in no state for return whether they happened.
  *
- *   world:crash(n)  world:restart(n)  world:wipe(n)  world:pause(n)  world:resume(n)  world:transfer(n, to)
+ *   world:crash(n [, untold])  world:restart(n)  world:wipe(n)  world:pause(n)  world:resume(n)  world:transfer(n, to)
  *   world:slow_disk(n, ms)  world:fail_disk(n)  world:clock_rate(n, rate)
  *   world:cut(from, to)  world:mend(from, to)  world:heal()  world:link_down(n, peer)
  *   world:net{delay_us =, jitter_us =, tail =, tail_us =, loss =, duplicate =, reorder =}        between all nodes
@@ -17,7 +17,9 @@ static int push_happened(lua_State *L, bool happened) {
 }
 
 static int world_crash(lua_State *L) {
-  return push_happened(L, sim_world_crash(lua_sim_check(L), lua_sim_check_node(L, 2)));
+  lua_Integer untold_max = luaL_optinteger(L, 3, 0);
+  luaL_argcheck(L, untold_max >= 0 && untold_max <= UINT32_MAX, 3, "out of range");
+  return push_happened(L, sim_world_crash(lua_sim_check(L), lua_sim_check_node(L, 2), (uint32_t)untold_max));
 }
 
 static int world_restart(lua_State *L) {

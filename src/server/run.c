@@ -1,15 +1,15 @@
-/* The order of one turn, made by the order in which hooks are added: the local node (applies, answers), the HTTP server
- * (one write per connection, parses on), and last the server itself: a step of freeing, and a look at whether the node
- * got work from what was parsed on, which must not wait for a next event. */
+/* The order of one turn, made by the order in which hooks are added: the member (appends, sends, applies, answers), the
+ * HTTP server (one write per connection, parses on), and last the server itself: a step of freeing, and a look at
+ * whether the node got work from what was parsed on, which must not wait for a next event. */
 #include "server/run.h"
 
 #include "base/check.h"
 #include "httpapi/httpapi.h"
 #include "io/http_server.h"
+#include "raft/transporthttp/routes.h"
 #include "server/jobs.h"
-#include "server/local_node.h"
+#include "server/member.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 /* Pieces of dead state freed per turn: far below a millisecond, and more than one turn of writes leaves behind. */
@@ -19,15 +19,17 @@ struct server {
   struct io_loop *loop;
   struct config config;
   struct kvsm *sm;
-  struct local_node *local; /* NULL when the node is the caller's */
+  struct member *member; /* NULL when the node is the caller's */
   struct distributedkv dkv;
   struct httpapi *api;
+  struct http_handler handler; /* the API's, and the member's for what comes from other members */
   struct http_limits limits;
   struct http_server *http; /* NULL when opening failed */
   struct io_hook hook;
   struct jobs jobs;
   void (*stopped)(void *context); /* set while stopping */
   void *stopped_context;
+  uint32_t grace_ms; /* of server_stop */
 };
 
 static uint64_t loop_now_ms(void *context) {
@@ -37,16 +39,43 @@ static uint64_t loop_now_ms(void *context) {
 static void on_turn_end(struct io_hook *hook) {
   struct server *server = (struct server *)(void *)((char *)hook - offsetof(struct server, hook));
   bool more = kvsm_reclaim(server->sm, RECLAIM_STEPS_PER_TURN);
-  if (more || (server->local != NULL && local_node_pending(server->local))) io_loop_wake(server->loop);
+  if (more || (server->member != NULL && member_pending(server->member))) io_loop_wake(server->loop);
 }
 
-static void set_address(struct server *server) {
-  char address[sizeof((struct leader_hint *)0)->leader_addr];
-  const char *host = server->config.listen_host;
-  bool is_ipv6 = strchr(host, ':') != NULL;
-  snprintf(address, sizeof address, is_ipv6 ? "[%s]:%u" : "%s:%u", host, (unsigned)server->config.listen_port);
-  local_node_set_address(server->local, address);
+/* ---- requests: from clients, or from other members ---- */
+
+static bool is_for_member(const struct server *server, struct bytes path) {
+  return server->member != NULL && raft_routes_match(path);
 }
+
+static enum http_effect classify(void *context, const struct http_message *request) {
+  struct server *server = context;
+  const struct http_handler *api = httpapi_handler(server->api);
+  return is_for_member(server, request->path) ? HTTP_EFFECT_WRITE : api->classify(api->context, request);
+}
+
+static void handle(void *context, const struct http_message *request, struct http_exchange *exchange) {
+  struct server *server = context;
+  const struct http_handler *api = httpapi_handler(server->api);
+  if (is_for_member(server, request->path))
+    member_handle(server->member, request, exchange);
+  else
+    api->handle(api->context, request, exchange);
+}
+
+static void error_body(void *context, int status, const char *text, struct buffer *out) {
+  struct server *server = context;
+  const struct http_handler *api = httpapi_handler(server->api);
+  api->error_body(api->context, status, text, out);
+}
+
+/* Clients' limits act at admission only: what one member has admitted must reach every other. */
+static uint64_t body_bytes_max(void *context, struct bytes path) {
+  struct server *server = context;
+  return is_for_member(server, path) ? RAFT_BODY_BYTES_MAX : server->config.body_bytes_max;
+}
+
+/* ---- life ---- */
 
 static enum status open_http(struct server *server, struct error *err) {
   const struct config *config = &server->config;
@@ -54,34 +83,60 @@ static enum status open_http(struct server *server, struct error *err) {
                                         .request_timeout_ms = config->request_timeout_ms,
                                         .idle_timeout_ms = config->idle_timeout_ms};
   enum status status = http_server_open(server->loop, config->listen_host, config->listen_port, config->connections_max,
-                                        httpapi_handler(server->api), &server->limits, &server->http, err);
-  if (status == STATUS_OK) server->config.listen_port = http_server_port(server->http);
+                                        &server->handler, &server->limits, &server->http, err);
+  if (status != STATUS_OK) return status;
+  server->config.listen_port = http_server_port(server->http);
+  if (server->member != NULL && config->members_count == 1) member_set_port(server->member, config->listen_port);
+  return STATUS_OK;
+}
+
+static void init_server(struct server *server, struct io_loop *loop, const struct config *config) {
+  server->loop = loop;
+  server->config = *config;
+  server->handler = (struct http_handler){.context = server,
+                                          .classify = classify,
+                                          .handle = handle,
+                                          .error_body = error_body,
+                                          .body_bytes_max = body_bytes_max};
+  server->hook.run = on_turn_end;
+  server->sm = kvsm_create();
+  jobs_init(&server->jobs, loop, server->sm);
+}
+
+static void free_state(void *context) {
+  struct server *server = context;
+  kvsm_destroy(server->sm);
+  free(server);
+}
+
+/* What needs the node, in the order in which hooks must be added. */
+static enum status open_server(struct server *server, struct raft_node *node, struct error *err) {
+  const struct config *config = &server->config;
+  dkv_init(&server->dkv, node, server->sm, config->read_policy, config->write_mode);
+  server->api = httpapi_create(&server->dkv, config, loop_now_ms, server->loop);
+  enum status status = open_http(server, err);
+  io_hook_add(server->loop, &server->hook);
   return status;
 }
 
 enum status server_start(struct io_loop *loop, const struct config *config, struct raft_node *node, struct server **out,
                          struct error *err) {
   struct server *server = xcalloc(1, sizeof *server);
-  server->loop = loop;
-  server->config = *config;
-  server->sm = kvsm_create();
-  jobs_init(&server->jobs, loop, server->sm);
+  init_server(server, loop, config);
   if (node == NULL) {
-    server->local = local_node_create(loop, server->sm, config->id);
-    node = local_node_base(server->local);
+    enum status status = member_create(loop, &server->config, server->sm, &server->member, err);
+    if (status != STATUS_OK) {
+      jobs_close(&server->jobs, free_state, server);
+      return status;
+    }
+    node = member_base(server->member);
   }
-  dkv_init(&server->dkv, node, server->sm, config->read_policy, config->write_mode);
-  server->api = httpapi_create(&server->dkv, &server->config, loop_now_ms, loop);
-  enum status status = open_http(server, err);
-  server->hook.run = on_turn_end;
-  io_hook_add(loop, &server->hook);
-  if (status != STATUS_OK) {
+  enum status status = open_server(server, node, err);
+  if (status == STATUS_OK)
+    *out = server;
+  else
     server_destroy(server);
-    return status;
-  }
-  if (server->local != NULL) set_address(server);
-  *out = server;
-  return STATUS_OK;
+  return status;
 }
 
 uint16_t server_port(const struct server *server) {
@@ -96,6 +151,12 @@ const struct config *server_config(const struct server *server) {
   return &server->config;
 }
 
+void server_status(const struct server *server, struct raft_status *status, struct leader_hint *leader) {
+  struct raft_node *node = server->dkv.node;
+  node->ops->status(node, status);
+  node->ops->leader_hint(node, leader);
+}
+
 static void on_drained(void *context) {
   struct server *server = context;
   void (*stopped)(void *) = server->stopped;
@@ -103,17 +164,17 @@ static void on_drained(void *context) {
   stopped(server->stopped_context);
 }
 
+static void drain(void *context) {
+  struct server *server = context;
+  http_server_drain(server->http, io_loop_now_ms(server->loop) + server->grace_ms, on_drained, server);
+}
+
 void server_stop(struct server *server, uint32_t grace_ms, void (*stopped)(void *context), void *context) {
   CHECK(server->stopped == NULL);
   server->stopped = stopped;
   server->stopped_context = context;
-  http_server_drain(server->http, io_loop_now_ms(server->loop) + grace_ms, on_drained, server);
-}
-
-static void free_state(void *context) {
-  struct server *server = context;
-  kvsm_destroy(server->sm);
-  free(server);
+  server->grace_ms = grace_ms;
+  if (server->member == NULL || !member_leave(server->member, drain, server)) drain(server);
 }
 
 /* Connections first, so that the answers to what is cancelled have nowhere to go; the state last, since a job may still
@@ -122,7 +183,7 @@ void server_destroy(struct server *server) {
   if (server->http != NULL) http_server_close(server->http);
   httpapi_destroy(server->api);
   io_hook_remove(&server->hook);
-  if (server->local != NULL) local_node_destroy(server->local);
+  if (server->member != NULL) member_destroy(server->member);
   dkv_deinit(&server->dkv);
   if (server->stopped != NULL) on_drained(server);
   jobs_close(&server->jobs, free_state, server);
@@ -133,5 +194,6 @@ enum status server_snapshot(struct server *server, const char *path, server_job_
 }
 
 enum status server_restore(struct server *server, const char *path, server_job_done *done, void *context) {
+  if (server->member != NULL) return STATUS_INVALID;
   return jobs_restore(&server->jobs, path, done, context);
 }

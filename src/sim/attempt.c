@@ -20,6 +20,7 @@ struct sim_attempt *sim_attempt_make(struct sim_world *world) {
   } else {
     clients->attempts_free = attempt->next_free;
   }
+  clients->attempts_count++;
   return attempt;
 }
 
@@ -27,6 +28,7 @@ void sim_attempt_free(struct sim_attempt *attempt) {
   struct sim_clients *clients = attempt->world->clients;
   attempt->next_free = clients->attempts_free;
   clients->attempts_free = attempt;
+  clients->attempts_count--;
 }
 
 void sim_attempt_answer(struct sim_attempt *attempt, enum status status) {

@@ -1,14 +1,23 @@
 #include "sim/fault.h"
 
 static const char *const names[SIM_FAULTS] = {
-    [SIM_FAULT_CRASH] = "crash",         [SIM_FAULT_RESTART] = "restart",
-    [SIM_FAULT_WIPE] = "wipe",           [SIM_FAULT_PAUSE] = "pause",
-    [SIM_FAULT_RESUME] = "resume",       [SIM_FAULT_CUT] = "cut",
-    [SIM_FAULT_HEAL] = "heal",           [SIM_FAULT_SLOW_DISK] = "slow_disk",
-    [SIM_FAULT_FAIL_DISK] = "fail_disk", [SIM_FAULT_CLOCK_RATE] = "clock_rate",
-    [SIM_FAULT_TRANSFER] = "transfer",   [SIM_FAULT_LINK_DOWN] = "link_down",
-    [SIM_FAULT_LOST] = "lost",           [SIM_FAULT_DUPLICATED] = "duplicated",
-    [SIM_FAULT_OVERTAKEN] = "overtaken", [SIM_FAULT_DELAYED] = "delayed",
+    [SIM_FAULT_CRASH] = "crash",
+    [SIM_FAULT_UNTOLD] = "untold",
+    [SIM_FAULT_RESTART] = "restart",
+    [SIM_FAULT_WIPE] = "wipe",
+    [SIM_FAULT_PAUSE] = "pause",
+    [SIM_FAULT_RESUME] = "resume",
+    [SIM_FAULT_CUT] = "cut",
+    [SIM_FAULT_HEAL] = "heal",
+    [SIM_FAULT_SLOW_DISK] = "slow_disk",
+    [SIM_FAULT_FAIL_DISK] = "fail_disk",
+    [SIM_FAULT_CLOCK_RATE] = "clock_rate",
+    [SIM_FAULT_TRANSFER] = "transfer",
+    [SIM_FAULT_LINK_DOWN] = "link_down",
+    [SIM_FAULT_LOST] = "lost",
+    [SIM_FAULT_DUPLICATED] = "duplicated",
+    [SIM_FAULT_OVERTAKEN] = "overtaken",
+    [SIM_FAULT_DELAYED] = "delayed",
     [SIM_FAULT_BLOCKED] = "blocked",
 };
 

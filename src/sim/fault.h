@@ -4,6 +4,7 @@
 
 enum sim_fault {
   SIM_FAULT_CRASH,
+  SIM_FAULT_UNTOLD, /* a sync that was done when its node crashed, without a word to it */
   SIM_FAULT_RESTART,
   SIM_FAULT_WIPE,
   SIM_FAULT_PAUSE,

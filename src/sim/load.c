@@ -297,6 +297,7 @@ void sim_load_stats(const struct sim_clients *clients, struct sim_stats *out) {
   out->acked_writes = clients->acked_writes;
   out->answered_reads = clients->answered_reads;
   out->operations = clients->operations;
+  out->unanswered = clients->attempts_count;
 }
 
 void sim_load_destroy(struct sim_clients *clients) {

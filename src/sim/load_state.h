@@ -52,6 +52,7 @@ struct sim_clients {
   struct sim_client clients[SIM_CLIENTS_MAX];
   struct sim_attempt *attempts_free;
   struct sim_attempt *attempts_all; /* owned */
+  uint64_t attempts_count;          /* under way */
   struct linear_op *history;        /* owned */
   size_t history_count, history_capacity;
   uint64_t next_value;

@@ -54,6 +54,7 @@ struct sim_stats {
   uint64_t acked_writes; /* of the load */
   uint64_t answered_reads;
   uint64_t operations; /* of the load, ended in any way */
+  uint64_t unanswered; /* requests of the load that are under way */
   uint64_t faults[SIM_FAULTS];
 };
 
@@ -91,7 +92,8 @@ void sim_world_trace(const struct sim_world *world, size_t records_max, struct b
 
 /* ---- faults of the node `number`; false when the node is not in a state for it ---- */
 
-bool sim_world_crash(struct sim_world *world, uint8_t number);   /* unsynced data is lost */
+/* Unsynced data is lost. The oldest `untold_max` of the syncs under way are done, only nobody was told. */
+bool sim_world_crash(struct sim_world *world, uint8_t number, uint32_t untold_max);
 bool sim_world_restart(struct sim_world *world, uint8_t number); /* a node that is down */
 /* Loses the disk of a node that is down. Only while that can be survived: everybody else is up and proven, and
  * something is committed. */

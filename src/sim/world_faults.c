@@ -2,8 +2,11 @@
 #include "base/check.h"
 #include "sim/world_state.h"
 
-/* How soon the others notice that a node went, when they do. */
-enum { CRASH_NOTICED_PPM = 500000, CRASH_NOTICED_US = 20000 };
+enum {
+  CRASH_NOTICED_PPM = 500000, /* whether another node notices that one went */
+  CRASH_NOTICED_US = 20000,   /* and how soon */
+  TIME_FIRST_PPM = 500000     /* a resumed node looks at its clock before it reads what has come */
+};
 
 void sim_fault_count(struct sim_world *world, enum sim_fault fault, uint8_t node, uint8_t peer, uint64_t value) {
   world->faults[fault]++;
@@ -29,9 +32,16 @@ static void notice_crash(struct sim_world *world, uint8_t number) {
   }
 }
 
-bool sim_world_crash(struct sim_world *world, uint8_t number) {
+static void finish_syncs(struct sim_world *world, struct sim_node *node, uint32_t untold_max) {
+  uint64_t sync, last_index;
+  for (uint32_t i = 0; i < untold_max && sim_disk_complete(&node->disk, &sync, &last_index); i++)
+    sim_fault_count(world, SIM_FAULT_UNTOLD, node->number, RAFT_NODE_NONE, sync);
+}
+
+bool sim_world_crash(struct sim_world *world, uint8_t number, uint32_t untold_max) {
   struct sim_node *node = node_of(world, number);
   if (!node->up) return false;
+  finish_syncs(world, node, untold_max);
   sim_node_stop(node);
   notice_crash(world, number);
   sim_fault_count(world, SIM_FAULT_CRASH, number, RAFT_NODE_NONE, 0);
@@ -74,19 +84,25 @@ bool sim_world_pause(struct sim_world *world, uint8_t number) {
   return true;
 }
 
-/* What has queued up comes all at once, in its order. The deadline's event keeps its number, so it is pushed anew by
- * the first turn. */
+static void push_turn(struct sim_world *world, const struct sim_node *node) {
+  sim_push(world, world->now_us, SIM_TURN, node->number, node->incarnation, NULL);
+}
+
+/* What has queued up comes all at once, in its order, before or after the node sees what time it is. The deadline's
+ * event keeps its number, so it is pushed anew by the first turn. */
 bool sim_world_resume(struct sim_world *world, uint8_t number) {
   struct sim_node *node = node_of(world, number);
   if (!node->up || !node->paused) return false;
   node->paused = false;
   node->timer_at_us = UINT64_MAX;
-  sim_push(world, world->now_us, SIM_TURN, number, node->incarnation, NULL);
+  bool time_first = sim_chance(&world->node_random, TIME_FIRST_PPM);
+  if (time_first) push_turn(world, node);
   for (size_t i = 0; i < node->parked_count; i++) {
     const struct sim_event *event = &node->parked[i];
     if (event->kind != SIM_TIMER) sim_push(world, world->now_us, event->kind, number, event->number, event->data);
   }
   node->parked_count = 0;
+  if (!time_first) push_turn(world, node);
   sim_fault_count(world, SIM_FAULT_RESUME, number, RAFT_NODE_NONE, 0);
   return true;
 }
@@ -95,7 +111,7 @@ bool sim_world_transfer(struct sim_world *world, uint8_t number, uint8_t to) {
   struct sim_node *node = node_of(world, number);
   if (!node->up || node->paused || raftnode_failed(node->raft)) return false;
   bool accepted = raftnode_transfer(node->raft, to, sim_node_now_ms(node)) == STATUS_OK;
-  sim_push(world, world->now_us, SIM_TURN, number, node->incarnation, NULL);
+  push_turn(world, node);
   if (accepted) sim_fault_count(world, SIM_FAULT_TRANSFER, number, to, 0);
   return accepted;
 }

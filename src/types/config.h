@@ -10,11 +10,25 @@
 
 enum { ADDRESS_BYTES_MAX = 255, VERSION_BYTES_MAX = 31 };
 
+/* A member of the cluster and where the others reach it. */
+struct config_member {
+  char id[NODE_ID_BYTES_MAX + 1];
+  char host[ADDRESS_BYTES_MAX + 1];
+  uint16_t port;
+};
+
 struct config {
   char id[NODE_ID_BYTES_MAX + 1];
-  char version[VERSION_BYTES_MAX + 1];     /* of the program, as /status shows it */
-  char listen_host[ADDRESS_BYTES_MAX + 1]; /* a literal address or a name */
-  uint16_t listen_port;                    /* 0: the system picks a free one */
+  char version[VERSION_BYTES_MAX + 1];       /* of the program, as /status shows it */
+  char listen_host[ADDRESS_BYTES_MAX + 1];   /* a literal address or a name */
+  uint16_t listen_port;                      /* 0: the system picks a free one */
+  struct config_member members[MEMBERS_MAX]; /* this node among them, in any order */
+  uint8_t members_count;                     /* 1: the node alone, whose port may be 0 as in listen_port */
+  char fixed_leader[NODE_ID_BYTES_MAX + 1];  /* "": elections */
+  uint32_t heartbeat_ms;                     /* --heartbeat-ms */
+  uint32_t election_min_ms;                  /* --election-ms: timeouts are drawn from this range */
+  uint32_t election_max_ms;
+  uint64_t seed; /* --seed: of every random choice of this node */
   enum read_policy read_policy;
   enum write_mode write_mode;
   uint64_t body_bytes_max;     /* --max-body-bytes */

@@ -4,13 +4,17 @@
 
 enum {
   NODE_ID_BYTES_MAX = 63,       /* CONTRACT: 1 to 63 of a-z A-Z 0-9 . _ - */
+  MEMBERS_MAX = 16,             /* of a cluster */
   CLIENT_ID_BYTES_MAX = 256,    /* dedupe key */
   DEDUPE_CLIENTS_MAX = 1000000, /* a constant of the protocol: all nodes forget alike */
   KEY_BYTES_CAP = 65535,        /* no option can raise a key limit above this */
   VALUE_BYTES_CAP = 16777215,   /* nor a value limit above this */
   BODY_BYTES_CAP = 67108864,    /* nor a body limit above this */
-  BATCH_ITEMS_MAX = 100000,     /* entries of one mput, keys of one mdelete or mget */
-  SCAN_LIMIT_MAX = 10000,       /* entries of one GET /kv */
+  /* Body of a message between members. The largest command takes no more bytes than the largest body that brings it,
+   * and in JSON at most six times as many (control characters); the rest is for what stands around it. */
+  RAFT_BODY_BYTES_MAX = 6 * BODY_BYTES_CAP + 1048576,
+  BATCH_ITEMS_MAX = 100000, /* entries of one mput, keys of one mdelete or mget */
+  SCAN_LIMIT_MAX = 10000,   /* entries of one GET /kv */
   SCAN_LIMIT_DEFAULT = 100,
   JSON_DEPTH_MAX = 32,            /* nesting of a request body */
   JSON_FIELDS_MAX = 131072,       /* fields of one JSON object together with those of the objects around it */

@@ -16,7 +16,8 @@ local TRACE_RECORDS <const> = 60
 local WORKER <const> = [[require("kvserver.sim.campaign").worker(...)]]
 
 -- What a line of a worker counts, besides the faults.
-local COUNTS <const> = { "events", "acked_writes", "answered_reads", "leader_changes", "commits" }
+local COUNTS <const> = { "events", "acked_writes", "answered_reads", "elections", "leader_changes", "commits" }
+local UNDECIDED_ONE_IN <const> = 1000 -- at most
 
 -- ---- one seed, as a line ----
 
@@ -79,9 +80,11 @@ local function print_totals(totals, wall_s)
   local sums, seeds = totals.sums, totals.seeds
   local cpu_s <const> = sums.cpu_us / 1000000
   print_faults(totals)
+  local operations <const> = sums.acked_writes + sums.answered_reads
+  print(("%d acknowledged operations (%d writes), %d elections, %d leader changes, %d entries committed"):format(
+    operations, sums.acked_writes, sums.elections, sums.leader_changes, sums.commits))
   print(("%d seeds in %.1f s; per seed %.0f acknowledged operations (%.0f writes), %.1f leader changes"):format(
-    seeds, wall_s, (sums.acked_writes + sums.answered_reads) / seeds, sums.acked_writes / seeds,
-    sums.leader_changes / seeds))
+    seeds, wall_s, operations / seeds, sums.acked_writes / seeds, sums.leader_changes / seeds))
   print(("%.0f events/s and %.0f virtual seconds per second, per core; undecided %d (%.2f %%)"):format(
     sums.events / cpu_s, sums.virtual_ms / 1000 / cpu_s, sums.undecided, 100 * sums.undecided / seeds))
 end
@@ -173,6 +176,10 @@ function M.main(...)
   local started <const> = task.now_ms()
   local done = M.run(options)
   if done.totals.seeds > 0 then print_totals(done.totals, (task.now_ms() - started) / 1000) end
+  if (done.totals.sums.undecided or 0) > math.ceil(done.totals.seeds / UNDECIDED_ONE_IN) then
+    print("too many histories are undecided")
+    os.exit(1, true)
+  end
   if not done.failure then return end
   print(("seed %d failed: %s"):format(done.failure.seed, done.failure.why))
   print(("replay: kvserver --script %s --seeds %d..%d --trace 4096"):format(

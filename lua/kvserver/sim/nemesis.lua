@@ -60,6 +60,11 @@ local function can_spare_one(self)
   return up_count(self) - 1 >= self.nodes // 2 + 1 or self.random(8) == 1
 end
 
+-- Of the syncs under way some may be done, though the node has not heard of it yet.
+local function crash(self, node)
+  return self.world:crash(node, self.random(2) == 1 and self.random(4) or 0)
+end
+
 local function restart_later(self, node, ms)
   later(self, ms, function() self.world:restart(node) end)
 end
@@ -70,23 +75,23 @@ local faults = {}
 
 function faults.crash(self)
   local node = victim(self)
-  if can_spare_one(self) and self.world:crash(node) then restart_later(self, node, self.random(20, 4000)) end
+  if can_spare_one(self) and crash(self, node) then restart_later(self, node, self.random(20, 4000)) end
 end
 
 function faults.crash_and_back(self)
   local node = victim(self)
-  if self.world:crash(node) then self.world:restart(node) end
+  if crash(self, node) then self.world:restart(node) end
 end
 
 function faults.power_cut(self)
   for node = 1, self.nodes do
-    if self.world:crash(node) then restart_later(self, node, self.random(10, 1500)) end
+    if crash(self, node) then restart_later(self, node, self.random(10, 1500)) end
   end
 end
 
 function faults.wipe(self)
   local node = victim(self)
-  if not can_spare_one(self) or not self.world:crash(node) then return end
+  if not can_spare_one(self) or not crash(self, node) then return end
   self.world:wipe(node)
   restart_later(self, node, self.random(1, 1500))
 end
@@ -173,6 +178,74 @@ function faults.storm(self)
   later(self, self.random(200, 4000), function() self.world:net(self.net) end)
 end
 
+-- What this direction carries comes seconds late, over elections, and some of it twice.
+local function hold_up(self, from, to)
+  self.world:net({ duplicate = 0.3, reorder = 1, tail = 0.2 + 0.8 * self.random(), tail_us = 3000000 }, from, to)
+end
+
+function faults.late_link(self)
+  local from = victim(self)
+  hold_up(self, from, another(self, from))
+  later(self, self.random(500, 4000), function() self.world:net(self.net) end)
+end
+
+-- The leader's clock is slow, the others' are fast and their disks slow; they hear nothing from it, but it hears them:
+-- it still leads when they have another, and what they acknowledge late still reaches it.
+function faults.slow_leader(self)
+  local leader = self.world:leader()
+  if not leader then return end
+  for node = 1, self.nodes do
+    self.world:clock_rate(node, node == leader and 0.5 or 1.5 + 0.5 * self.random())
+    if node ~= leader then
+      self.world:slow_disk(node, self.random(5, 600))
+      later(self, self.random(0, 20), function() self.world:cut(leader, node) end)
+    end
+  end
+  later(self, self.random(300, 2000), function()
+    self.world:heal()
+    for node = 1, self.nodes do
+      self.world:slow_disk(node, 0)
+      self.world:clock_rate(node, 0.5 + 1.5 * self.random())
+    end
+  end)
+end
+
+local function cut_groups(self, groups)
+  self.world:heal()
+  for a = 1, self.nodes do
+    for b = 1, self.nodes do
+      if groups[a] ~= groups[b] then self.world:cut(a, b) end
+    end
+  end
+end
+
+-- A leader is left with one follower, whose answers come late; the others elect another, it joins them and leads again,
+-- and only then hears what the follower said of its first term.
+function faults.relapse(self)
+  local old = self.world:leader()
+  if not old then return end
+  local friend = another(self, old)
+  hold_up(self, friend, old)
+  local end_ms <const> = self.world:now() + self.random(2000, 4000)
+  cut_groups(self, { [old] = "old", [friend] = "old" })
+  local joined = false
+  local function look()
+    local leader = self.world:leader()
+    if leader and leader ~= old and leader ~= friend then
+      if joined then self.world:transfer(leader, old) end
+      if not joined then cut_groups(self, { [friend] = "alone" }) end
+      joined = true
+    end
+    if self.world:now() < end_ms then
+      later(self, self.random(20, 150), look)
+    else
+      self.world:heal()
+      self.world:net(self.net)
+    end
+  end
+  look()
+end
+
 -- For a while every new leader dies young.
 function faults.hunt(self)
   local end_ms <const> = self.world:now() + self.random(500, 4000)
@@ -183,7 +256,7 @@ function faults.hunt(self)
     if leader and term > last_term then
       last_term = term
       later(self, self.random(0, 30), function()
-        if self.world:crash(leader) then restart_later(self, leader, self.random(50, 600)) end
+        if crash(self, leader) then restart_later(self, leader, self.random(50, 600)) end
       end)
     end
     if self.world:now() < end_ms then later(self, self.random(5, 20), look) end
@@ -195,7 +268,8 @@ end
 local weights <const> = {
   { "crash", 8 }, { "crash_and_back", 3 }, { "power_cut", 1 }, { "wipe", 2 }, { "pause", 5 }, { "isolate", 4 },
   { "one_way", 4 }, { "deaf", 2 }, { "partition", 4 }, { "slow_disk", 4 }, { "fail_disk", 1 }, { "clock_rate", 3 },
-  { "hunt", 2 }, { "transfer", 3 }, { "link_down", 3 }, { "storm", 5 },
+  { "hunt", 2 }, { "transfer", 3 }, { "link_down", 3 }, { "storm", 5 }, { "late_link", 2 }, { "slow_leader", 3 },
+  { "relapse", 2 },
 }
 local urn <const> = {}
 for _, row in ipairs(weights) do

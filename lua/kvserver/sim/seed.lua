@@ -4,8 +4,9 @@
 --     if not result.ok then print(result.why) end
 --
 -- Phases, in virtual time: a leader comes up; faults, with one leader killed on purpose; everything is healed and there
--- must be progress within a bound; nothing happens, and the term must not change; the load ends, and all nodes and the
--- clients' histories must agree.
+-- must be progress within a bound; a minority goes, and the others must make progress without it; all is well, but for
+-- a follower that goes and comes back, and the term must not change; the leader is cut off and must step down in time;
+-- the load ends, every request has its answer, and all is calm again; all nodes and the clients' histories must agree.
 local linear = require "kvserver.linear"
 local nemesis = require "kvserver.sim.nemesis"
 local sim = require "kvserver.sim"
@@ -13,12 +14,15 @@ local sim = require "kvserver.sim"
 local M = {}
 
 local END_MS <const> = 60000
-local HEAL_MS <const> = 42000     -- the faults end
-local PROGRESS_MS <const> = 10000 -- from then on
+local HEAL_MS <const> = 38000     -- the faults end
+local PROGRESS_MS <const> = 10000 -- within which there must be progress
 local SETTLE_MS <const> = 3000    -- before the calm: what storms held up still arrives
-local CALM_MS <const> = 4000
+local AWAY_MS <const> = 1500      -- the follower, in the calm
+local CALM_MS <const> = 2500      -- from its return on
+local QUIET_MS <const> = 54000    -- the clients stop
+local STEP_DOWN_MS <const> = 800  -- election_min_ms and a heartbeat by the slowest clock, and what is under way
 local FIRST_LEADER_MS <const> = 10000
-local DRAIN_MS <const> = 3000     -- for the last answers
+local DRAIN_MS <const> = 2000     -- for the last answers
 
 local function draw_config(random, seed)
   local draw = random(20)
@@ -73,6 +77,13 @@ local function highest_term(self)
   return term
 end
 
+local function all_proven(self)
+  for node = 1, self.nodes do
+    if not self.world:status(node).proven then return false end
+  end
+  return true
+end
+
 -- All nodes have applied up to `index`.
 local function applied_everywhere(self, index)
   for node = 1, self.nodes do
@@ -108,30 +119,107 @@ local function faults(self)
   bad:stop()
 end
 
-local function progress(self)
+local function some_progress(self)
   local before = self.world:stats()
-  self:await(PROGRESS_MS, "no leader and no acknowledged write", function()
-    return self.world:leader() ~= nil and self.world:stats().acked_writes > before.acked_writes
-  end)
-  local commits = self.world:stats().commits
-  self:await(PROGRESS_MS, "not every node applied what was committed", function()
-    return applied_everywhere(self, commits)
+  self:await(PROGRESS_MS, "no leader, or no acknowledged write or no answered read", function()
+    local now = self.world:stats()
+    return self.world:leader() ~= nil and now.acked_writes > before.acked_writes
+      and now.answered_reads > before.answered_reads
   end)
 end
 
-local function calm(self)
-  self:go(SETTLE_MS)
-  local term, acked = highest_term(self), self.world:stats().acked_writes
-  self:go(CALM_MS)
-  if highest_term(self) ~= term then
-    fail("calm: the term went from %d to %d though nothing happened", term, highest_term(self))
+local function progress(self)
+  some_progress(self)
+  local commits = self.world:stats().commits
+  self:await(PROGRESS_MS, "not every node is a full member and applied what was committed", function()
+    return applied_everywhere(self, commits) and all_proven(self)
+  end)
+end
+
+-- Ways for a node to be away; each returns how it comes back.
+local ways_to_go <const> = {
+  function(world, node) -- down
+    if world:crash(node) then return function() world:restart(node) end end
+  end,
+  function(world, node) -- paused
+    if world:pause(node) then return function() world:resume(node) end end
+  end,
+  function(world, node) -- cut off
+    for other = 1, world:stats().nodes do
+      world:cut(node, other)
+      world:cut(other, node)
+    end
+    return function() world:heal() end
+  end,
+  function(world, node) -- deaf
+    for other = 1, world:stats().nodes do world:cut(other, node) end
+    return function() world:heal() end
+  end,
+  function(world, node) -- mute
+    for other = 1, world:stats().nodes do world:cut(node, other) end
+    return function() world:heal() end
+  end,
+}
+
+local function send_away(self, node)
+  return ways_to_go[self.random(#ways_to_go)](self.world, node)
+end
+
+-- A minority goes, for one time in two with the leader.
+local function without_a_minority(self)
+  local first = self.random(2) == 1 and self.world:leader() or self.random(self.nodes)
+  local returns = {}
+  for i = 0, (self.nodes - 1) // 2 - 1 do
+    returns[#returns + 1] = send_away(self, (first + i - 1) % self.nodes + 1)
   end
+  some_progress(self)
+  self:go(self.random(2000))
+  some_progress(self)
+  for _, come_back in ipairs(returns) do come_back() end
+end
+
+-- Without writes, the follower that was away is as good a candidate as any when it comes back.
+local function calm(self)
+  local leader, term = self.world:leader(), highest_term(self)
+  if not leader then fail("calm: no leader") end
+  local come_back = send_away(self, (leader - 1 + self.random(self.nodes - 1)) % self.nodes + 1)
+  self:go(AWAY_MS)
+  come_back()
+  self:go(CALM_MS)
+  if highest_term(self) ~= term or self.world:leader() ~= leader then
+    fail("calm: the term went from %d to %d though no leader was disturbed", term, highest_term(self))
+  end
+end
+
+local function busy_calm(self)
+  self:go(SETTLE_MS)
+  local acked = self.world:stats().acked_writes
+  calm(self)
   if self.world:stats().acked_writes == acked then fail("calm: no write was acknowledged") end
 end
 
-local function agreement(self)
-  self:go(math.max(0, END_MS - DRAIN_MS - self.world:now()))
+-- A leader that does not hear a quorum any more must not lead for long: clients go elsewhere.
+local function step_down(self)
+  local leader = self.world:leader()
+  for node = 1, self.nodes do self.world:cut(node, leader) end
+  self:await(STEP_DOWN_MS, "a leader that hears nobody did not step down", function()
+    return self.world:status(leader).role ~= "leader"
+  end)
+  self:go(self.random(500))
+  self.world:heal()
+  progress(self)
+end
+
+local function quiet(self)
+  self:go(math.max(0, QUIET_MS - self.world:now()))
   self.world:stop_load()
+  self:go(DRAIN_MS)
+  local unanswered = self.world:stats().unanswered
+  if unanswered > 0 then fail("liveness: %d requests are never answered", unanswered) end
+  calm(self)
+end
+
+local function agreement(self)
   self:go(math.max(0, END_MS - self.world:now()))
   local first = self.world:status(1)
   for node = 2, self.nodes do
@@ -148,14 +236,22 @@ local function history(self)
   return verdict
 end
 
--- A seed in which nothing happened proves nothing.
+--- A seed in which nothing happened proves nothing.
+-- @tparam table stats of the world
+-- @tparam boolean killed whether a leader was killed on purpose
+-- @treturn ?string what did not happen
+function M.emptiness(stats, killed)
+  if stats.acked_writes == 0 then return "no write was acknowledged" end
+  if stats.answered_reads == 0 then return "no read was answered" end
+  if stats.leader_changes == 0 then return "the leader never changed" end
+  if stats.messages == 0 then return "no message arrived" end
+  if not killed then return "no leader was killed" end
+  return nil
+end
+
 local function worth(self)
-  local stats = self.world:stats()
-  local count = 0
-  for _, times in pairs(stats.faults) do count = count + times end
-  if stats.acked_writes == 0 then fail("empty: no write was acknowledged") end
-  if stats.leader_changes == 0 then fail("empty: the leader never changed") end
-  if count == 0 or not self.killed then fail("empty: nothing went wrong") end
+  local missing <const> = M.emptiness(self.world:stats(), self.killed)
+  if missing then fail("empty: %s", missing) end
 end
 
 local function play(self)
@@ -163,7 +259,11 @@ local function play(self)
   self.world:load(draw_load(self.random))
   faults(self)
   progress(self)
-  calm(self)
+  without_a_minority(self)
+  progress(self)
+  busy_calm(self)
+  step_down(self)
+  quiet(self)
   agreement(self)
   worth(self)
   return history(self)

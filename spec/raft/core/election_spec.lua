@@ -199,9 +199,9 @@ describe("a vote", function()
   end)
 
   it("puts off the voter's own election", function()
-    local c = cluster.new()
+    local c = cluster.new { hard_states = { { term = 5, proven = true } } } -- not a new term
     c:advance(250)
-    vote(c, {})
+    assert.is_true(vote(c, { term = 5 }).granted)
     assert.equal(550, c.nodes[1].deadline)
   end)
 end)
@@ -213,6 +213,13 @@ describe("a pre-vote", function()
     local output = c:give { type = "vote", from = 3, to = 1, term = 9, pre = true }
     assert.equal(0, output.sync)
     assert.same(before, c:state(1))
+  end)
+
+  it("is refused for a term that is not new", function()
+    local c = cluster.new { hard_states = { { term = 5, proven = true } } }
+    assert.is_false(vote(c, { pre = true, term = 4 }).granted)
+    assert.is_false(vote(c, { pre = true, term = 5 }).granted)
+    assert.is_true(vote(c, { pre = true, term = 6 }).granted)
   end)
 
   it("is refused as long as a leader is alive", function()
@@ -317,7 +324,10 @@ describe("a live leader", function()
     c:elect(1)
     c:isolate(1)
     local lost_at = c.now
-    while c:state(1).role == "leader" do c:timeout(1) end
+    for _ = 1, 20 do
+      if c:state(1).role == "leader" then c:timeout(1) end
+    end
+    assert.equal("follower", c:state(1).role)
     assert.is_true(c.now - lost_at <= 300 + 50, c.now - lost_at)
     assert.is_false(c:step(1, { type = "propose" }).accepted)
     assert.equal(1, c:state(1).term)

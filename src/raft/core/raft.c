@@ -99,6 +99,7 @@ void raft_init(struct raft *raft, const struct raft_config *config, const struct
   raft->now_ms = now_ms;
   raft->random = random;
   raft_reset_election_timer(raft);
+  if (config->nodes_count == 1) raft->election_deadline_ms = now_ms; /* there is no leader to hear of first */
 }
 
 static void timeout(struct raft *raft, struct raft_output *out) {

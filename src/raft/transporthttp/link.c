@@ -155,6 +155,10 @@ void link_send(struct link *link, const struct raft_message *message, struct byt
   buffer_shrink(&link->scratch, SCRATCH_KEEP_BYTES);
 }
 
+void link_flush(struct link *link) {
+  http_client_flush(link->client);
+}
+
 /* ---- life ---- */
 
 struct link *link_create(const struct link_options *options, const struct link_events *events) {

@@ -42,5 +42,7 @@ struct link *link_create(const struct link_options *options, const struct link_e
 void link_destroy(struct link *link); /* without a word to the events */
 /* Sends or drops. Borrows both until it returns. */
 void link_send(struct link *link, const struct raft_message *message, struct bytes entries);
+/* What was sent leaves now, in one piece: for the end of a turn. */
+void link_flush(struct link *link);
 
 #endif

@@ -101,6 +101,12 @@ void transporthttp_start(struct transporthttp *transport, const struct transport
   transport->started = true;
 }
 
+void transporthttp_flush(struct transporthttp *transport) {
+  for (uint8_t peer = 0; peer < transport->cluster->members_count; peer++) {
+    if (transport->links[peer] != NULL) link_flush(transport->links[peer]);
+  }
+}
+
 void transporthttp_handle(struct transporthttp *transport, const struct http_message *request,
                           struct http_exchange *exchange) {
   raft_routes_handle(transport->routes, request, exchange);

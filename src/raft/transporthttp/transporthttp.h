@@ -38,6 +38,9 @@ struct raft_transport *transporthttp_base(struct transporthttp *transport);
 /* From now on messages go in and out; until then what is sent is dropped and what comes is answered with nothing. */
 void transporthttp_start(struct transporthttp *transport, const struct transporthttp_events *events);
 
+/* What was sent leaves now: for the end of a turn, after raftnode_turn. */
+void transporthttp_flush(struct transporthttp *transport);
+
 /* The part of an http_handler for the paths that raft_routes_match (routes.h) says are ours. */
 void transporthttp_handle(struct transporthttp *transport, const struct http_message *request,
                           struct http_exchange *exchange);

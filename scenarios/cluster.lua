@@ -1,0 +1,49 @@
+--- Three nodes on this machine, until Ctrl-C: what `make run` starts. HOST is their address, 127.0.0.1 if it is not
+-- given; OPTIONS are for all of them, such as --log-level warn.
+--
+--     kvserver --script scenarios/cluster.lua [HOST] [OPTIONS]
+local cluster = require "kvserver.cluster"
+local task = require "kvserver.task"
+local uv = require "luv"
+
+local GUIDE <const> = [[
+
+Three nodes with everything in memory, NODES; LEADER leads.
+Try, in another terminal:
+  curl -L -X PUT http://FOLLOWER/kv/greeting -d '{"value":"hello"}'   # a follower; -L goes on to the leader
+  curl http://LEADING/kv/greeting
+  curl 'http://FOLLOWER/kv?prefix=g&read=stale'
+  curl http://LEADING/status
+  kill -9 PID                                                     # the leader: another takes over
+README.md tours the rest. Ctrl-C stops them all.
+]]
+
+local function stop_signal()
+  local stopped = task.event()
+  for _, name in ipairs { "sigint", "sigterm" } do
+    uv.new_signal():start(name, function() stopped:set() end)
+  end
+  return stopped
+end
+
+local function print_guide(nodes, leader)
+  local follower = nodes.ids[1] == leader and nodes.ids[2] or nodes.ids[1]
+  local addresses = {}
+  for i, id in ipairs(nodes.ids) do addresses[i] = nodes.addresses[id] end
+  print((GUIDE:gsub("%u%u%u+", {
+    NODES = table.concat(addresses, ", "),
+    LEADER = leader,
+    LEADING = nodes.addresses[leader],
+    FOLLOWER = nodes.addresses[follower],
+    PID = tostring(nodes.processes[leader].pid),
+  })))
+  io.stdout:flush()
+end
+
+local stopped = stop_signal()
+local host = arg[1] and not arg[1]:find("^%-") and table.remove(arg, 1) or "127.0.0.1"
+local options = table.move(arg, 1, #arg, 2, { "--memory" })
+local nodes <close> = cluster.start { host = host, options = options, show_log = true }
+print_guide(nodes, (nodes:wait_leader()))
+stopped:wait()
+nodes:stop(table.unpack(nodes.ids))

@@ -1,0 +1,107 @@
+-- Three nodes as users run them, a process each: killed, stopped in time, started again.
+local cluster = require "kvserver.cluster"
+local process = require "kvserver.process"
+local task = require "kvserver.task"
+
+-- Retries until a write is acknowledged by whoever leads.
+local function write_until_acknowledged(c, key, value)
+  local function attempt()
+    local leader = c:leader()
+    if not leader then return nil end
+    local client <close> = c:client(leader, { timeout_ms = 1000 })
+    local result = client:put(key, value)
+    return result and result.ok and leader
+  end
+  return assert(task.wait_until(attempt, 20000), "no write was acknowledged")
+end
+
+describe("a cluster of processes", function()
+  it("goes on after kill -9 of the leader, which comes back without unseating the new one", function()
+    local c <close> = cluster.start()
+    local first = c:wait_leader()
+    write_until_acknowledged(c, "a", "1")
+    c:kill(first)
+    local second = write_until_acknowledged(c, "b", "2")
+    assert.not_equal(first, second)
+    local _, term = c:wait_leader()
+    c:restart(first)
+    local client <close> = c:client(first)
+    assert(task.wait_until(function() return client:readyz().ok end, 10000))
+    assert.same({ a = "1", b = "2" }, client:mget({ "a", "b" }).values)
+    assert.same({ second, term }, { c:wait_leader() })
+    local status, leading = c:status(first), c:status(second)
+    assert.same({ leading.last_applied, leading.state_digest }, { status.last_applied, status.state_digest })
+  end)
+
+  it("never answers a linearizable read with an old value at a leader that was stopped in time", function()
+    local c <close> = cluster.start()
+    local first = c:wait_leader()
+    write_until_acknowledged(c, "a", "old")
+    local old_leader <close> = c:client(first, { timeout_ms = 10000 })
+    assert.equal("old", old_leader:get("a").value)
+    c:pause(first)
+    local reads = {}
+    for i = 1, 8 do
+      reads[i] = task.spawn(function()
+        local reader <close> = c:client(first, { timeout_ms = 20000 })
+        return reader:get("a")
+      end)
+    end
+    local others = {}
+    for _, id in ipairs(c.ids) do if id ~= first then others[#others + 1] = id end end
+    local function new_leader()
+      for _, id in ipairs(others) do
+        local status = c:status(id)
+        if status and status.role == "leader" then return id end
+      end
+    end
+    local second = assert(task.wait_until(new_leader, 10000))
+    local client <close> = c:client(second)
+    assert.is_true(client:put("a", "new").ok)
+    c:resume(first)
+    for _, read in ipairs(reads) do
+      local result = read:join()
+      assert.is_true(result ~= nil and (result.value == "new" or result.status >= 500), result and result.value)
+    end
+    assert(task.wait_until(function() return old_leader:get("a").value == "new" end, 10000))
+  end)
+
+  it("stops with 0 on SIGTERM, one after the other", function()
+    local c <close> = cluster.start()
+    c:wait_leader()
+    for _, id in ipairs(c.ids) do assert.equal(0, c:stop(id).code) end
+  end)
+
+  it("dies with the program that started it, even by SIGKILL", function()
+    local source = [[
+      local c <close> = require("kvserver.cluster").start()
+      for _, child in pairs(c.processes) do io.write(child.pid, " ") end
+      print "started"
+      require("kvserver.task").sleep(60000)
+    ]]
+    local parent <close> = process.spawn { args = { process.self(), "-" }, stdin = source }
+    local pids = parent:wait_line("([%d ]+) started", 20000)
+    parent:kill("sigkill")
+    for pid in pids:gmatch("%d+") do
+      -- A zombie is dead, too: nobody may have reaped it yet.
+      local function gone()
+        local file <close> = io.open("/proc/" .. pid .. "/stat")
+        return not file or file:read("a"):match("%) (%a)") == "Z"
+      end
+      assert(task.wait_until(gone, 5000), pid)
+    end
+  end)
+end)
+
+describe("scenarios/cluster.lua", function()
+  it("says how to use the cluster once it has a leader, and stops all of it on SIGINT", function()
+    local host = cluster.own_host()
+    local script <close> = process.spawn { args = { process.self(), "--script", "scenarios/cluster.lua", host } }
+    local leader = script:wait_line("; (n%d) leads", 20000)
+    assert.matches("^n[123]$", leader)
+    script:kill("sigint")
+    local result = assert(script:wait(10000))
+    assert.equal(0, result.code)
+    assert.matches("curl -L -X PUT http://" .. host .. ":700", result.stdout, 1, true)
+  end)
+end)

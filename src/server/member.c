@@ -1,0 +1,224 @@
+/* The hook: what came during the turn was stepped already, in the callbacks; raftnode_turn does the rest, and its disk,
+ * which is memory, is done as soon as it is asked. A sync that is done may release acknowledgements and bring commands
+ * to be applied, so another round follows, until there is none. Then the links send, one write each.
+ *
+ * One timer stands on the node's deadline. It does nothing by itself: it brings about the turn. */
+#include "server/member.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "raft/node.h"
+#include "raft/storage/memory.h"
+#include "raft/transporthttp/transporthttp.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+  INFLIGHT_MAX = HTTP_PIPELINE_MAX / 2, /* AppendEntries with entries per link: heartbeats and votes fit beside them */
+  MESSAGE_BYTES_MAX = 1 << 20,          /* entries of one of them */
+  LINK_TIMEOUT_ELECTIONS = 5            /* a link without an answer is given up after so many election timeouts */
+};
+
+_Static_assert((int)MEMBERS_MAX == (int)RAFT_NODES_MAX, "a configuration holds as many members as a cluster");
+
+struct member {
+  struct io_loop *loop;
+  struct cluster cluster;
+  struct mem_storage *storage;
+  struct transporthttp *transport;
+  struct raftnode *node;
+  struct io_hook hook;
+  struct io_timer *timer;
+  uint64_t timer_ms; /* what it stands on; UINT64_MAX: it does not */
+  uint32_t election_max_ms;
+
+  void (*left)(void *context); /* set while leaving */
+  void *left_context;
+  uint64_t leave_deadline_ms;
+};
+
+/* ---- the turn ---- */
+
+static void on_sync(void *context, uint64_t number) {
+  (void)context;
+  (void)number;
+}
+
+static bool complete_syncs(struct member *member, uint64_t now_ms) {
+  bool any = false;
+  uint64_t number;
+  uint64_t last_index;
+  while (mem_storage_complete(member->storage, &number, &last_index)) {
+    raftnode_synced(member->node, number, last_index, now_ms);
+    any = true;
+  }
+  return any;
+}
+
+static void check_left(struct member *member, uint64_t now_ms) {
+  if (member->left == NULL) return;
+  bool handed_over = raftnode_core(member->node)->role != RAFT_LEADER && raftnode_writes_waiting(member->node) == 0;
+  if (!handed_over && now_ms < member->leave_deadline_ms) return;
+  void (*left)(void *) = member->left;
+  member->left = NULL;
+  left(member->left_context);
+}
+
+static void arm_timer(struct member *member, uint64_t now_ms) {
+  uint64_t deadline_ms = raftnode_deadline_ms(member->node);
+  if (member->left != NULL && member->leave_deadline_ms < deadline_ms) deadline_ms = member->leave_deadline_ms;
+  if (deadline_ms <= now_ms) {
+    io_loop_wake(member->loop);
+    return;
+  }
+  if (deadline_ms == member->timer_ms) return;
+  member->timer_ms = deadline_ms;
+  if (deadline_ms == UINT64_MAX)
+    io_timer_disarm(member->timer);
+  else
+    io_timer_arm(member->timer, deadline_ms - now_ms);
+}
+
+static void on_turn_end(struct io_hook *hook) {
+  struct member *member = (struct member *)(void *)((char *)hook - offsetof(struct member, hook));
+  uint64_t now_ms = io_loop_now_ms(member->loop);
+  do
+    raftnode_turn(member->node, now_ms);
+  while (complete_syncs(member, now_ms));
+  transporthttp_flush(member->transport);
+  check_left(member, now_ms);
+  arm_timer(member, now_ms);
+}
+
+static void on_timer(void *context) {
+  struct member *member = context;
+  member->timer_ms = UINT64_MAX;
+}
+
+/* ---- from the transport ---- */
+
+static void on_message(void *context, const struct raft_message *message, struct bytes entries, void *token,
+                       uint64_t now_ms) {
+  struct member *member = context;
+  raftnode_receive(member->node, message, entries, token, now_ms);
+}
+
+static void on_peer_down(void *context, uint8_t peer, uint64_t now_ms) {
+  struct member *member = context;
+  raftnode_peer_down(member->node, peer, now_ms);
+}
+
+/* ---- life ---- */
+
+static enum status init_cluster(struct cluster *cluster, const struct config *config, struct error *err) {
+  struct cluster_member members[MEMBERS_MAX];
+  for (uint8_t i = 0; i < config->members_count; i++) {
+    const struct config_member *from = &config->members[i];
+    snprintf(members[i].id, sizeof members[i].id, "%s", from->id);
+    snprintf(members[i].host, sizeof members[i].host, "%s", from->host);
+    members[i].port = from->port;
+  }
+  return cluster_init(cluster, members, config->members_count, config->id, err);
+}
+
+static void create_transport(struct member *member, const struct config *config, uint64_t seed) {
+  struct transporthttp_options options = {.loop = member->loop,
+                                          .cluster = &member->cluster,
+                                          .timeout_ms = LINK_TIMEOUT_ELECTIONS * config->election_max_ms,
+                                          .seed = seed};
+  member->transport = transporthttp_create(&options);
+}
+
+static void create_node(struct member *member, const struct config *config, struct kvsm *sm, uint64_t seed) {
+  struct raftnode_options options = {.cluster = &member->cluster,
+                                     .fixed_leader = cluster_find(&member->cluster, config->fixed_leader),
+                                     .heartbeat_ms = config->heartbeat_ms,
+                                     .election_min_ms = config->election_min_ms,
+                                     .election_max_ms = config->election_max_ms,
+                                     .inflight_max = INFLIGHT_MAX,
+                                     .message_bytes_max = MESSAGE_BYTES_MAX,
+                                     .seed = seed};
+  struct transporthttp_events events = {member, on_message, on_peer_down};
+  member->node = raftnode_create(&options, mem_storage_base(member->storage), transporthttp_base(member->transport), sm,
+                                 io_loop_now_ms(member->loop));
+  transporthttp_start(member->transport, &events);
+}
+
+enum status member_create(struct io_loop *loop, const struct config *config, struct kvsm *sm, struct member **out,
+                          struct error *err) {
+  struct member *member = xcalloc(1, sizeof *member);
+  member->loop = loop;
+  enum status status = init_cluster(&member->cluster, config, err);
+  if (status != STATUS_OK) {
+    free(member);
+    return status;
+  }
+  /* Members that were given the same seed must not draw the same timeouts. */
+  struct hash128 seeds = hash128_of(bytes_of(config->id), config->seed);
+  member->election_max_ms = config->election_max_ms;
+  member->timer_ms = UINT64_MAX;
+  member->timer = io_timer_create(loop, on_timer, member);
+  member->hook.run = on_turn_end;
+  io_hook_add(loop, &member->hook);
+  member->storage = mem_storage_create(on_sync, member);
+  create_transport(member, config, seeds.low);
+  create_node(member, config, sm, seeds.high);
+  io_loop_wake(loop);
+  *out = member;
+  return STATUS_OK;
+}
+
+void member_destroy(struct member *member) {
+  io_hook_remove(&member->hook);
+  io_timer_destroy(member->timer);
+  raftnode_destroy(member->node);
+  transporthttp_destroy(member->transport);
+  mem_storage_destroy(member->storage);
+  free(member);
+}
+
+void member_set_port(struct member *member, uint16_t port) {
+  member->cluster.members[member->cluster.self].port = port;
+}
+
+struct raft_node *member_base(struct member *member) {
+  return raftnode_base(member->node);
+}
+
+void member_handle(struct member *member, const struct http_message *request, struct http_exchange *exchange) {
+  transporthttp_handle(member->transport, request, exchange);
+}
+
+bool member_pending(const struct member *member) {
+  return raftnode_deadline_ms(member->node) <= io_loop_now_ms(member->loop);
+}
+
+/* ---- leaving ---- */
+
+/* The member that was heard of within a heartbeat or so, and holds most. */
+static uint8_t best_prepared(const struct member *member) {
+  const struct raft *core = raftnode_core(member->node);
+  uint8_t best = RAFT_NODE_NONE;
+  for (uint8_t i = 0; i < member->cluster.members_count; i++) {
+    const struct raft_peer *peer = &core->peers[i];
+    bool heard = core->now_ms - peer->contact_ms < core->config.election_min_ms;
+    if (i == member->cluster.self || !heard) continue;
+    if (best == RAFT_NODE_NONE || peer->match_index > core->peers[best].match_index) best = i;
+  }
+  return best;
+}
+
+bool member_leave(struct member *member, void (*left)(void *context), void *context) {
+  CHECK(member->left == NULL);
+  uint8_t peer = best_prepared(member);
+  uint64_t now_ms = io_loop_now_ms(member->loop);
+  if (peer == RAFT_NODE_NONE || raftnode_transfer(member->node, peer, now_ms) != STATUS_OK) return false;
+  LOG_INFO("server", "leadership_handed_over", LOG_STR("to", member->cluster.members[peer].id));
+  member->left = left;
+  member->left_context = context;
+  member->leave_deadline_ms = now_ms + member->election_max_ms;
+  io_loop_wake(member->loop);
+  return true;
+}

@@ -1,0 +1,34 @@
+/* One member of a cluster, put together: the table of members, storage, the way to the others, and the Raft node that
+ * runs on them, as one hook at the end of the loop's turn. A node alone is a cluster of one. The loop's thread. */
+#ifndef KV_SERVER_MEMBER_H
+#define KV_SERVER_MEMBER_H
+
+#include "distributedkv/raft_node.h"
+#include "http/connection.h"
+#include "io/loop.h"
+#include "kvsm/kvsm.h"
+#include "types/config.h"
+
+struct member;
+
+/* Keeps loop and sm. Adds its hook: create it before whoever sends answers. STATUS_INVALID with a message when the
+ * members of the configuration make no cluster. Returns owned in *out. */
+enum status member_create(struct io_loop *loop, const struct config *config, struct kvsm *sm, struct member **out,
+                          struct error *err);
+/* Messages get their last answers before this; waits that are left end with STATUS_CLOSED inside this call. */
+void member_destroy(struct member *member);
+/* Where a node alone is reached, once the system has picked its port; before the first turn. */
+void member_set_port(struct member *member, uint16_t port);
+struct raft_node *member_base(struct member *member);
+
+/* What came to a path that raft_routes_match (raft/transporthttp/routes.h) says is ours. */
+void member_handle(struct member *member, const struct http_message *request, struct http_exchange *exchange);
+/* True when something came after the hook of this turn: the next turn must not block. */
+bool member_pending(const struct member *member);
+
+/* Before a clean stop: hands leadership to the member that is best prepared, and waits for what becomes of the writes
+ * that are under way; at most one election timeout. False: there is nothing to hand over, `left` never runs. Else it
+ * runs once, later. */
+bool member_leave(struct member *member, void (*left)(void *context), void *context);
+
+#endif
