@@ -45,6 +45,8 @@ describe("config.load", function()
       'write_mode: expected sync (async is not in this version), got "async"' },
     { "return { log_level = 'loud' }", 'log_level: expected one of debug, info, warn, error, got "loud"' },
     { "return { data = 'x' }", "data: this version keeps everything in memory; run it with --memory" },
+    { "return { console = true }", "console: this version has no admin console" },
+    { "return { inspect = 'x' }", "inspect: this version writes no data directory that could be inspected" },
     { "return { heartbeat_ms = 50 }", "heartbeat_ms: this version runs a single node, without elections" },
     { "return 7", "expected to return a table, got 7" },
     { "os.exit(1)", "a configuration file is data: it cannot call anything" },

@@ -4,6 +4,7 @@
  *   flood:propose(count, value_bytes)  --> how many were accepted, and the status of the first that was not
  *   flood:read(count)                  --> the same, of read_index
  *   flood:cancel(n)                    -- of the calls accepted, the n-th
+ *   flood:cancel_all()                 -- the last one first
  *   flood:ended()                      --> {3, 1, ...}: the calls that ended, by their numbers, in the order of ending
  *   flood:index(n)                     --> the index that the n-th call ended with
  *
@@ -120,6 +121,14 @@ static int cancel(lua_State *L) {
   return 0;
 }
 
+static int cancel_all(lua_State *L) {
+  struct flood *flood = check_flood(L);
+  struct raft_node *node = local_node_base(flood->node);
+  for (size_t i = flood->calls_count; i > 0; i--)
+    node->ops->cancel(node, &flood->calls[i - 1].wait);
+  return 0;
+}
+
 static int get_ended(lua_State *L) {
   const struct flood *flood = check_flood(L);
   lua_createtable(L, (int)flood->ended_count, 0);
@@ -136,8 +145,9 @@ static int get_index(lua_State *L) {
 }
 
 int luaopen_local_node_flood(lua_State *L) {
-  static const luaL_Reg methods[] = {{"propose", propose}, {"read", read},       {"cancel", cancel},
-                                     {"ended", get_ended}, {"index", get_index}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"propose", propose}, {"read", read},       {"cancel", cancel}, {"cancel_all", cancel_all},
+      {"ended", get_ended}, {"index", get_index}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"create", create}, {NULL, NULL}};
   luaL_newmetatable(L, type_name);
   lua_pushcfunction(L, destroy);

@@ -29,7 +29,9 @@ describe("the queue of the local node", function()
   end)
 
   it("refuses more calls than it holds, and takes them again in the next turn", function()
-    for _, fill in ipairs { function(flood) return flood:propose(70000, 1) end, function(flood) return flood:read(70000) end } do
+    local function propose(flood) return flood:propose(70000, 1) end
+    local function read(flood) return flood:read(70000) end
+    for _, fill in ipairs { propose, read } do
       local flood = local_node_flood.create()
       assert.same({ 65536, "overloaded" }, { fill(flood) })
       until_ended(flood, 65536)
@@ -56,6 +58,19 @@ describe("the queue of the local node", function()
     flood:cancel(4)
     assert.same({ 1, 3, 5 }, until_ended(flood, 3))
     assert.equal(2, flood:index(3))
+  end)
+end)
+
+describe("the queue of the local node, when all of it is cancelled,", function()
+  it("is not searched for each", function()
+    local flood = local_node_flood.create()
+    task.yield()
+    local count = flood:propose(65000, 1)
+    local start = os.clock()
+    flood:cancel_all()
+    assert.is_true(os.clock() - start < 0.5)
+    flood:read(1)
+    assert.same({ count + 1 }, until_ended(flood, 1))
   end)
 end)
 

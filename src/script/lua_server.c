@@ -6,8 +6,8 @@
  *   print(node:snapshot("state.snap"))  --> bytes, index
  *   node:stop(2000)
  *
- * The table takes the option names of the command line with _ for -; what is missing takes its default. Strings and
- * numbers of the wrong type or range raise an error that names the field. */
+ * The table takes the option names of the command line with _ for -, those in `server.keys`; what is missing takes its
+ * default. Other names, and strings and numbers of the wrong type or range, raise an error that names the field. */
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdio.h>
@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "script/bindings.h"
+#include "script/lua_node_config.h"
 #include "script/pending.h"
 #include "server/run.h"
 
@@ -25,81 +26,6 @@ struct lua_server {
   struct script_pending *stopping; /* whoever waits in stop, or NULL */
   bool stopped;
 };
-
-/* ---- the configuration ---- */
-
-static const char *string_field(lua_State *L, int table, const char *name, const char *otherwise) {
-  int type = lua_getfield(L, table, name);
-  if (type != LUA_TNIL && type != LUA_TSTRING)
-    luaL_error(L, "%s: expected a string, got %s", name, luaL_typename(L, -1));
-  return type == LUA_TNIL ? otherwise : lua_tostring(L, -1); /* stays on the stack, which keeps it alive */
-}
-
-static uint64_t number_field(lua_State *L, int table, const char *name, uint64_t otherwise, uint64_t min,
-                             uint64_t max) {
-  int is_integer = 1;
-  lua_Integer value = (lua_Integer)otherwise;
-  if (lua_getfield(L, table, name) != LUA_TNIL) {
-    is_integer = 0;
-    if (lua_type(L, -1) == LUA_TNUMBER) value = lua_tointegerx(L, -1, &is_integer);
-  }
-  if (!is_integer) luaL_error(L, "%s: expected an integer, got %s", name, luaL_tolstring(L, -1, NULL));
-  if (value < 0 || (uint64_t)value < min || (uint64_t)value > max)
-    luaL_error(L, "%s: expected %I to %I, got %I", name, (LUAI_UACINT)min, (LUAI_UACINT)max, (LUAI_UACINT)value);
-  lua_pop(L, 1);
-  return (uint64_t)value;
-}
-
-static void read_id(lua_State *L, int table, struct config *config) {
-  static const char legal[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-  const char *id = string_field(L, table, "id", "n1");
-  size_t len = strlen(id);
-  if (len < 1 || len > NODE_ID_BYTES_MAX || strspn(id, legal) != len)
-    luaL_error(L, "id: expected 1 to %d of a-z A-Z 0-9 . _ -, got \"%s\"", NODE_ID_BYTES_MAX, id);
-  snprintf(config->id, sizeof config->id, "%s", id);
-}
-
-/* HOST:PORT, where an IPv6 HOST stands in brackets. */
-static void read_listen(lua_State *L, int table, struct config *config) {
-  const char *listen = string_field(L, table, "listen", "127.0.0.1:7000");
-  const char *colon = strrchr(listen, ':');
-  const char *host = listen;
-  size_t host_len = colon == NULL ? 0 : (size_t)(colon - listen);
-  char *end = NULL;
-  unsigned long port =
-      colon == NULL || colon[1] < '0' || colon[1] > '9' ? UINT16_MAX + 1ul : strtoul(colon + 1, &end, 10);
-  if (host_len >= 2 && host[0] == '[' && host[host_len - 1] == ']') {
-    host++;
-    host_len -= 2;
-  }
-  if (host_len < 1 || host_len > ADDRESS_BYTES_MAX || port > UINT16_MAX || *end != '\0')
-    luaL_error(L, "listen: expected HOST:PORT, got \"%s\"", listen);
-  memcpy(config->listen_host, host, host_len);
-  config->listen_host[host_len] = '\0';
-  config->listen_port = (uint16_t)port;
-}
-
-static void read_policies(lua_State *L, int table, struct config *config) {
-  const char *policy = string_field(L, table, "read_policy", "readindex");
-  if (!read_policy_parse(bytes_of(policy), &config->read_policy))
-    luaL_error(L, "read_policy: expected \"readindex\" or \"stale\", got \"%s\"", policy);
-  const char *mode = string_field(L, table, "write_mode", "sync");
-  if (!write_mode_parse(bytes_of(mode), &config->write_mode) || config->write_mode != WRITE_MODE_SYNC)
-    luaL_error(L, "write_mode: expected \"sync\", got \"%s\"", mode);
-}
-
-static void read_config(lua_State *L, int table, struct config *config) {
-  enum { BODY_BYTES = 8 << 20, VALUE_BYTES = 1 << 20, HOUR_MS = 3600000, CONNECTIONS_CAP = 1000000 };
-  read_id(L, table, config);
-  read_listen(L, table, config);
-  read_policies(L, table, config);
-  config->body_bytes_max = number_field(L, table, "max_body_bytes", BODY_BYTES, 1, BODY_BYTES_CAP);
-  config->key_bytes_max = number_field(L, table, "max_key_bytes", 4096, 1, KEY_BYTES_CAP);
-  config->value_bytes_max = number_field(L, table, "max_value_bytes", VALUE_BYTES, 1, VALUE_BYTES_CAP);
-  config->connections_max = (uint32_t)number_field(L, table, "max_connections", 10000, 1, CONNECTIONS_CAP);
-  config->request_timeout_ms = (uint32_t)number_field(L, table, "request_timeout_ms", 5000, 1, HOUR_MS);
-  config->idle_timeout_ms = (uint32_t)number_field(L, table, "idle_timeout_ms", 60000, 1, HOUR_MS);
-}
 
 /* ---- the node ---- */
 
@@ -117,7 +43,7 @@ static int start(lua_State *L) {
   lua_settop(L, 2);
   struct config config = {.id = ""};
   struct error err;
-  read_config(L, 1, &config);
+  lua_node_config_read(L, 1, &config);
   snprintf(config.version, sizeof config.version, "%s", lua_tostring(L, lua_upvalueindex(1)));
   struct lua_server *self = lua_newuserdatauv(L, sizeof *self, 0);
   *self = (struct lua_server){.server = NULL};
@@ -175,6 +101,7 @@ static int stop(lua_State *L) {
   luaL_argcheck(L, grace_ms >= 0 && grace_ms <= UINT32_MAX, 2, "expected milliseconds");
   if (self->stopping != NULL) return luaL_error(L, "stop: somebody else stops the server already");
   if (self->stopped) return push_true(L, NULL);
+  script_check_wait(L);
   struct script_pending *pending = script_pending_push(L);
   self->stopping = pending;
   server_stop(self->server, (uint32_t)grace_ms, on_stopped, self);
@@ -225,6 +152,7 @@ static int run_job(lua_State *L, start_job *job) {
   struct lua_server *self = check_open(L);
   const char *path = luaL_checkstring(L, 2);
   if (self->stopped || self->stopping != NULL) return luaL_error(L, "the server is stopping");
+  script_check_wait(L);
   struct script_pending *pending = script_pending_push(L);
   enum status status = job(self->server, path, on_job_done, pending);
   if (status != STATUS_OK) on_job_done(pending, status, 0, 0, "too many snapshots and restores at once");
@@ -259,5 +187,7 @@ int luaopen_kvserver_server(lua_State *L) {
   lua_call(L, 1, 1);
   lua_pushcclosure(L, start, 1);
   lua_setfield(L, -2, "start");
+  lua_node_config_push_keys(L);
+  lua_setfield(L, -2, "keys");
   return 1;
 }

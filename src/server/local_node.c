@@ -67,6 +67,7 @@ static void queue_add(struct queue *queue, struct raft_wait *wait, struct bytes 
     queue->items = xrealloc(queue->items, queue->capacity * sizeof *queue->items);
   }
   list_init(&wait->link);
+  wait->term = queue->count; /* until it ends: where it stands */
   queue->items[queue->count++] = (struct queued){.wait = wait, .command_bytes = command.len};
   buffer_append_bytes(&queue->commands, command);
 }
@@ -81,13 +82,8 @@ static void queue_empty(struct queue *queue) {
   queue->capacity = 0;
 }
 
-static bool queue_forget(struct queue *queue, const struct raft_wait *wait) {
-  for (size_t i = 0; i < queue->count; i++) {
-    if (queue->items[i].wait != wait) continue;
-    queue->items[i].wait = NULL;
-    return true;
-  }
-  return false;
+static void queue_forget(struct queue *queue, const struct raft_wait *wait) {
+  if (wait->term < queue->count && queue->items[wait->term].wait == wait) queue->items[wait->term].wait = NULL;
 }
 
 static uint64_t applied_index(const struct local_node *node) {
@@ -199,10 +195,9 @@ static enum status local_read_index(struct raft_node *base, struct raft_wait *wa
 
 static void local_cancel(struct raft_node *base, struct raft_wait *wait) {
   struct local_node *node = node_of(base);
-  if (!list_empty(&wait->link))
-    list_remove(&wait->link);
-  else if (!queue_forget(&node->incoming, wait))
-    queue_forget(&node->running, wait);
+  list_remove(&wait->link);
+  queue_forget(&node->incoming, wait);
+  queue_forget(&node->running, wait);
 }
 
 static bool local_is_leader(struct raft_node *base) {
