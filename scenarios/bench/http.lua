@@ -8,7 +8,6 @@ local goals = require "goals"
 local httpclient = require "kvserver.httpclient"
 local loop = require "kvserver.loop"
 local peers = require "peers"
-local server = require "kvserver.server"
 local uv = require "luv"
 
 local VALUE_BYTES <const> = 256
@@ -117,28 +116,29 @@ end
 
 -- ---- snapshots ----
 
--- Times a blocking call: its results behind the seconds that it took.
-local function timed(call, ...)
-  local start = uv.hrtime()
-  local first, second = call(...)
-  return (uv.hrtime() - start) / 1e9, assert(first, second)
+-- Has the node write (sigusr1) or read (sigusr2) its snapshot; bytes and seconds that it took.
+local function run_job(node, signal)
+  node.jobs = node.jobs + 1
+  node.process:kill(signal)
+  local bytes, seconds = node.process:wait_line(("job %d %%l+ (%%d+) ([%%d.]+)\n"):format(node.jobs), 60000)
+  return tonumber(bytes), tonumber(seconds)
 end
 
 -- One round of requests; `during` (may be nil) runs in their midst.
 local function probe(node, during)
   local options = { method = "PUT", connections = 4, seconds = ROUND_SECONDS, keys = ALL_KEYS }
-  local wrk <close> = start_wrk({ url = ("http://127.0.0.1:%d"):format(node:port()) }, options)
+  local wrk <close> = start_wrk(node, options)
   loop.sleep(500)
   if during then during() end
   if wrk.exit_status then error("the snapshot outlasted the requests that should feel it") end
   return finish_wrk(wrk, ROUND_SECONDS)
 end
 
-local function worst_request(node, path)
+local function worst_request(node)
   local calm, busy, seconds = {}, {}, {}
   for round = 1, ROUNDS do
     calm[round] = probe(node)
-    busy[round] = probe(node, function() seconds[round] = timed(node.snapshot, node, path) end)
+    busy[round] = probe(node, function() seconds[round] = select(2, run_job(node, "sigusr1")) end)
   end
   goals.note("worst PUT, calm, by round", ("%.1f %.1f %.1f ms"):format(calm[1].max_us / 1000, calm[2].max_us / 1000,
     calm[3].max_us / 1000))
@@ -149,11 +149,11 @@ local function worst_request(node, path)
     (median_of(busy, "max_us") - median_of(calm, "max_us")) / 1000, 10, "%.1f ms")
 end
 
-local function write_and_read(node, path)
+local function write_and_read(node)
   local write_seconds, read_seconds, bytes = {}, {}, nil
   for round = 1, ROUNDS do
-    write_seconds[round], bytes = timed(node.snapshot, node, path)
-    read_seconds[round] = timed(node.restore, node, path)
+    bytes, write_seconds[round] = run_job(node, "sigusr1")
+    read_seconds[round] = select(2, run_job(node, "sigusr2"))
   end
   goals.note("snapshot, size", ("%.1f MB"):format(bytes / MB))
   goals.at_least("snapshot, MB/s", bytes / MB / goals.median(write_seconds), 200, "%.0f")
@@ -161,15 +161,15 @@ local function write_and_read(node, path)
 end
 
 local function snapshot()
-  print(("snapshots: %d keys of 16 + %d bytes, in a node inside this process"):format(ALL_KEYS, VALUE_BYTES))
+  print(("snapshots: %d keys of 16 + %d bytes"):format(ALL_KEYS, VALUE_BYTES))
   local directory = assert(uv.fs_mkdtemp("/tmp/kvserver-bench-XXXXXX"))
   local _ <close> = setmetatable({}, { __close = function() os.execute(("rm -rf '%s'"):format(directory)) end })
-  local node <close> = server.start { listen = "127.0.0.1:0" }
-  load_keys("127.0.0.1", node:port(), ALL_KEYS)
-  worst_request(node, directory .. "/state.snap")
-  local before = peers.rss_bytes(uv.os_getpid())
-  write_and_read(node, directory .. "/state.snap")
-  local _, highest = peers.rss_bytes(uv.os_getpid())
+  local node <close> = peers.snapshot_node(directory .. "/state.snap")
+  load_keys(node.host, node.port, ALL_KEYS)
+  worst_request(node)
+  local before = peers.rss_bytes(node.process.pid)
+  write_and_read(node)
+  local _, highest = peers.rss_bytes(node.process.pid)
   goals.note("resident before, and at its highest", ("%.0f, %.0f MB"):format(before / MB, highest / MB))
 end
 
