@@ -11,7 +11,9 @@
 // NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp)
 _Noreturn void __longjmp_chk(jmp_buf where, int value);
 
-_Noreturn void __longjmp_chk(jmp_buf where, int value) { longjmp(where, value); }
+_Noreturn void __longjmp_chk(jmp_buf where, int value) {
+  longjmp(where, value);
+}
 #else
 /* A file of C declares something. */
 typedef int nothing_to_do_without_thread_sanitizer;
