@@ -89,9 +89,11 @@ FUZZ_TARGETS := $(patsubst spec/fuzz/%.c,$(BUILD)/%,$(sort $(wildcard spec/fuzz/
 
 # ---- the program ----
 
-.PHONY: all native run test specs check mutants fuzz fuzz-now bench install clean help FORCE
+.PHONY: all program native run test specs check mutants fuzz fuzz-now bench install clean help FORCE
 .PHONY: lint lint-format lint-includes lint-words lint-lua lint-tidy deps deps-lint deps-fuzz deps-bench
-all: $(BUILD)/kvserver
+# The specs' modules, too, so that `make && busted` works.
+all: program native
+program: $(BUILD)/kvserver
 
 # How run, test and lint call make again: with a job per processor, unless -j says otherwise.
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
@@ -150,7 +152,7 @@ $(BUILD)/lua_modules.o: $(BUILD)/lua_modules.S
 # Three nodes. The packages first, then a make of its own: what is installed decides which files there are.
 # On a terminal the nodes are a job of their own (set -m), so that Ctrl-C stops them, and make sees a clean exit.
 run: deps
-	@$(AGAIN) all
+	@$(AGAIN) program
 	@if [ -t 0 ]; then set -m; fi; \
 	setpriv --pdeathsig TERM $(BUILD)/kvserver --script scenarios/cluster.lua $(ARGS)
 
@@ -165,7 +167,7 @@ $(BUILD)/spec/%.so: spec/native/%.c Makefile $(BUILD)/compile.stamp
 -include $(NATIVE_SPECS:.so=.d)
 
 test: deps
-	@$(AGAIN) all native
+	@$(AGAIN) all
 	@$(MAKE) --no-print-directory specs
 
 # What would hang is ended by the timeout; a run that did not come to its summary gets one here.
@@ -203,10 +205,10 @@ lint: deps deps-lint
 lint-format:
 	$(call show,clang-format)
 	$(Q)clang-format --dry-run -Werror $(C_FILES)
-lint-includes: all
+lint-includes: program
 	$(call show,include table)
 	$(Q)$(BUILD)/kvserver spec/lint/include_table.lua src
-lint-words: all
+lint-words: program
 	$(call show,words)
 	$(Q)$(BUILD)/kvserver spec/lint/words.lua .
 lint-lua:
@@ -244,7 +246,7 @@ $(BUILD)/fuzz_%: $(BUILD)/spec/fuzz/fuzz_%.o $(filter-out $(BUILD)/src/main.o,$(
 # ---- the rest ----
 
 bench: deps deps-bench
-	@$(AGAIN) all
+	@$(AGAIN) program
 	@code=0; for bench in $(BENCHES); do $(BUILD)/kvserver --script scenarios/bench/$$bench.lua $(ARGS) || code=1; done; \
 	exit $$code
 
@@ -257,14 +259,14 @@ deps-fuzz: deps
 deps-bench: deps
 	@$(call install,$(BENCH_PACKAGES))
 
-install: all
+install: program
 	install -D -m 755 $(BUILD)/kvserver $(DESTDIR)$(PREFIX)/bin/kvserver
 
 clean:
 	rm -rf build
 
 define HELP
-make              build/kvserver
+make              build/kvserver, and what the specs need beside it: then plain `busted` runs them
 make run          build it and run three nodes, 127.0.0.1:7001 to 7003   ARGS="--log-level warn ..."
 make test         build it and run the specs; report in build/specs.xml ARGS="spec/kvsm ..."
 make lint         format, static analysis, luacheck, the include table

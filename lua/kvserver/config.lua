@@ -84,7 +84,7 @@ function M.load(path)
   local checked = {}
   for _, key in ipairs(sorted_keys(result)) do
     local row = options.by_key[key]
-    if not row or row.flag_only then return nil, ("%s: %s"):format(path, unknown_key(key)) end
+    if not row or (row.flag_only and not row.later) then return nil, ("%s: %s"):format(path, unknown_key(key)) end
     local value, problem = M.check(row, result[key], key)
     if value == nil then return nil, ("%s: %s"):format(path, problem) end
     checked[key] = value

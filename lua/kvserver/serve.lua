@@ -29,6 +29,13 @@ local function wait_until_of_use(node, config)
   assert(task.wait_until(function() return node:status().role == "leader" end, LEADER_MS))
 end
 
+-- Of all options, those of the node.
+local function node_options(config)
+  local chosen = {}
+  for _, key in ipairs(server.keys) do chosen[key] = config[key] end
+  return chosen
+end
+
 local function url(config, port)
   return ("http://%s:%d"):format(config.listen:match("^(.+):%d+$"), port)
 end
@@ -37,7 +44,7 @@ end
 -- @tparam table config complete, of kvserver.config
 function M.run(config)
   local stopped = stop_signal()
-  local node <close>, why = server.start(config)
+  local node <close>, why = server.start(node_options(config))
   if not node then
     io.stderr:write("kvserver: ", why, "\n")
     os.exit(1, true)

@@ -41,13 +41,26 @@ function M.rss_bytes(pid)
   return status:match("VmRSS:%s*(%d+) kB") * 1024, status:match("VmHWM:%s*(%d+) kB") * 1024
 end
 
+local function start_node(args)
+  local self = setmetatable({}, Peer)
+  self.process = M.spawn(args)
+  self.url, self.host, self.port = self.process:wait_line("ready on (http://([%d.]+):(%d+))\n", 5000)
+  self.port = math.tointeger(self.port)
+  return self
+end
+
 --- Starts our node, in memory.
 -- @return peer with host, port, url, process
 function M.node()
-  local self = setmetatable({}, Peer)
-  self.process = M.spawn { process.self(), "--memory", "--listen", "127.0.0.1:0", "--log-level", "warn" }
-  self.url, self.host, self.port = self.process:wait_line("ready on (http://([%d.]+):(%d+))\n", 5000)
-  self.port = math.tointeger(self.port)
+  return start_node { process.self(), "--memory", "--listen", "127.0.0.1:0", "--log-level", "warn" }
+end
+
+--- Starts a node whose snapshots can be asked for: see snapshot_node.lua.
+-- @param path where it writes them
+-- @return peer with host, port, url, process, jobs (how many were asked for)
+function M.snapshot_node(path)
+  local self = start_node { process.self(), arg[0]:match("^(.*)/") .. "/snapshot_node.lua", path }
+  self.jobs = 0
   return self
 end
 

@@ -199,23 +199,6 @@ describe("the order of effects", function()
     assert.are.same({ "/1", "/2", "/3" }, world.order)
   end)
 
-  it("makes a large read wait for everything before it, and everything after it wait", function()
-    local connection, world = open {
-      classify = function(message)
-        return message.path:match("^/large") and "read_alone" or message.method == "PUT" and "write" or "read"
-      end,
-    }
-    connection:feed(get "/1" .. get "/2" .. get "/large3" .. get "/large4" .. get "/5" .. put "/6", 0)
-    local order = { "/1", "/2" }
-    for i, path in ipairs { "/1", "/2", "/large3", "/large4", "/5" } do
-      assert.are.same(order, world.order)
-      world.reply(path)
-      connection:resume(0)
-      order[#order + 1] = ({ nil, "/large3", "/large4", "/5", "/6" })[i]
-    end
-    assert.are.same({ "/1", "/2", "/large3", "/large4", "/5", "/6" }, world.order)
-  end)
-
   it("keeps what arrives while a request waits", function()
     local connection, world = open()
     connection:feed(put "/1" .. get "/2" .. put("/3", "abc"):sub(1, -3), 0)
@@ -315,6 +298,125 @@ describe("backpressure", function()
     connection:output()
     connection:resume(0)
     assert.are.same({ "/1", "/2", "/3", "/4" }, world.order)
+  end)
+end)
+
+describe("an answer that waits for room", function()
+  local MIB <const> = ("x"):rep(1 << 20)
+
+  --- Each request is ready when world.ready(path) says so, and answered with `body`; world.made is the order of that.
+  local function open_waiting(body)
+    local connection, world = open()
+    world.made = {}
+    function world.ready(path)
+      local exchange = world.handled[path]
+      local function answer()
+        world.made[#world.made + 1] = path
+        exchange:reply(200, "text/plain", "", body)
+      end
+      local waits = exchange:wait_for_room(answer)
+      if not waits then answer() end
+      return waits
+    end
+    return connection, world
+  end
+
+  local function feed(connection, count)
+    for i = 1, count do connection:feed(get("/" .. i), 0) end
+  end
+
+  it("is made once the client has taken what is before it", function()
+    local connection, world = open_waiting(MIB)
+    feed(connection, 8)
+    local waits = {}
+    for i = 1, 8 do waits[i] = world.ready("/" .. i) end
+    assert.are.same({ false, false, false, false, true, true, true, true }, waits)
+    assert.are.equal(4, connection:inflight())
+    connection:resume(0)
+    assert.are.equal(4, #world.made)
+    assert.is_false(connection:wants_resume())
+    connection:output(#MIB)
+    assert.is_true(connection:wants_resume())
+    assert.are.equal(4, #world.made)
+    connection:resume(0)
+    assert.are.same({ "/1", "/2", "/3", "/4", "/5" }, world.made)
+    assert.is_false(connection:wants_resume())
+    local all = ""
+    repeat
+      local piece = connection:output()
+      all = all .. piece
+      connection:resume(0)
+    until piece == ""
+    assert.are.same({ "/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8" }, world.made)
+    assert.are.equal(0, connection:inflight())
+  end)
+
+  it("is bounded by one in line and one held back, however many are ready", function()
+    local large = MIB:rep(OUTPUT_BYTES_MAX // #MIB)
+    local connection, world = open_waiting(large)
+    feed(connection, PIPELINE_MAX)
+    for i = PIPELINE_MAX, 2, -1 do world.ready("/" .. i) end
+    assert.are.same({ "/" .. PIPELINE_MAX }, world.made)
+    assert.is_false(world.ready("/1")) -- all the others are held back by it
+    connection:resume(0)
+    assert.are.same({ "/" .. PIPELINE_MAX, "/1" }, world.made)
+    local count = 0
+    repeat
+      local piece = connection:output()
+      count = count + select(2, piece:gsub("HTTP/1.1 200 OK", ""))
+      assert.is_true(#piece < 2 * #large + 1000)
+      connection:resume(0)
+    until piece == ""
+    assert.are.equal(PIPELINE_MAX, count)
+  end)
+
+  it("is not overtaken by a small one that becomes ready later", function()
+    local connection, world = open_waiting(MIB)
+    feed(connection, 6)
+    for i = 1, 5 do world.ready("/" .. i) end
+    connection:output()
+    assert.is_true(world.ready("/6"))
+    connection:resume(0)
+    assert.are.same({ "/1", "/2", "/3", "/4", "/5", "/6" }, world.made)
+  end)
+
+  it("holds up the writes behind it, and the end of the connection", function()
+    local connection, world = open_waiting(MIB)
+    feed(connection, 5)
+    connection:feed(put "/w", 0)
+    for i = 1, 5 do world.ready("/" .. i) end
+    connection:finish(0)
+    assert.are.equal(5, #world.order)
+    connection:output()
+    assert.is_false(connection:finished())
+    assert.is_true(connection:wants_resume())
+    connection:resume(0)
+    assert.are.equal("/w", world.order[6])
+    world.reply "/w"
+    connection:output()
+    assert.is_true(connection:finished())
+  end)
+
+  it("is still made when the connection drains", function()
+    local connection, world = open_waiting(MIB)
+    feed(connection, 5)
+    for i = 1, 5 do world.ready("/" .. i) end
+    connection:drain()
+    connection:output()
+    assert.is_false(connection:finished())
+    connection:resume(0)
+    assert.matches("\r\nConnection: close\r\n", connection:output(), 1, true)
+    assert.is_true(connection:finished())
+  end)
+
+  it("is given up when the client goes, which its maker is told", function()
+    local connection, world = open_waiting(MIB)
+    feed(connection, 7)
+    for i = 1, 6 do world.ready("/" .. i) end
+    connection:close()
+    assert.are.same({ "/1", "/2", "/3", "/4", "/5", "/6" }, world.made)
+    assert.is_false(world.handled["/7"]:alive())
+    assert.is_false(world.ready("/7")) -- nothing to wait for
   end)
 end)
 

@@ -214,6 +214,50 @@ describe("the HTTP API", function()
     end
   end)
 
+  local large_reads <const> = {
+    { http.request("GET /kv/a"), '{"ok":true,"value":"%s"}' },
+    { http.request("GET /kv"), '{"ok":true,"entries":[{"key":"a","value":"%s"}],"next":""}' },
+    { http.request("POST /kv/mget", '{"keys":["a"]}'), '{"ok":true,"values":{"a":"%s"}}' },
+  }
+  for name, picks in pairs { GETs = { 1, 1, 1 }, scans = { 2, 2, 2 }, mgets = { 3, 3, 3 }, all = { 1, 2, 3 } } do
+    it("makes large replies as the client takes them, not at once, in their order: " .. name, function()
+      local node <close> = http.node()
+      local reader <close> = node:connect()
+      local old, new = ("o"):rep(1048576), ("n"):rep(1048576)
+      local requests = ""
+      for _, pick in ipairs(picks) do requests = requests .. large_reads[pick][1] end
+      node:ask("PUT /kv/a", old, { "Content-Type: application/octet-stream" })
+      reader:send(requests:rep(21) .. http.request("DELETE /kv/a") .. http.request("GET /kv/a"))
+      local seen = old
+      for i = 1, 63 do
+        local body = reader:receive().body
+        local form = large_reads[picks[(i - 1) % 3 + 1]][2]
+        if body == form:format(new) then seen = new end
+        assert.is_true(body == form:format(seen), "reply " .. i)
+        -- In time for the last of them, which do not fit between here and there.
+        if i == 1 then node:ask("PUT /kv/a", new, { "Content-Type: application/octet-stream" }) end
+      end
+      assert.is_true(seen == new)
+      assert.equal('{"ok":true,"deleted":1}', reader:receive().body)
+      assert.equal(404, reader:receive().status)
+    end)
+  end
+
+  it("gives up on large replies when the client goes or the node stops", function()
+    local node <close> = http.node()
+    node:ask("PUT /kv/a", ("v"):rep(1048576), { "Content-Type: application/octet-stream" })
+    for _ = 1, 2 do
+      local reader <close> = node:connect()
+      reader:send(http.request("GET /kv/a"):rep(64))
+      assert.equal(200, reader:receive().status)
+    end
+    assert.equal(200, node:ask("GET /healthz").status)
+    local reader <close> = node:connect()
+    reader:send(http.request("GET /kv/a"):rep(64))
+    assert.equal(200, reader:receive().status)
+    assert.is_true(node.server:stop(10))
+  end)
+
   it("runs many writes of one connection without waiting between them", function()
     local node <close> = http.node()
     local connection <close> = node:connect()

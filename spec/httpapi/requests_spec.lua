@@ -21,6 +21,10 @@ local BAD_INDEX <const> = "min_index: expected an integer from 0 to 184467440737
 local RAW <const> = "Content-Type: application/octet-stream"
 local AS_RAW <const> = "Accept: application/octet-stream"
 
+local CLIENT <const> = { "X-Client-Id: c", "X-Seq: 1" }
+local CLIENT_WROTE <const> = { { "PUT /kv/a", '{"client_id":"c","seq":1,"value":"1"}' } }
+local TWICE <const> = "%s: the body has a client_id or seq already; expected one of both"
+
 local function value(text) return ('{"ok":true,"value":"%s"}'):format(text) end
 local function deleted(n) return ('{"ok":true,"deleted":%d}'):format(n) end
 
@@ -270,11 +274,34 @@ groups["raw PUT"] = {
     { RAW, "X-Client-Id: " .. ("c"):rep(257), "X-Seq: 1" } },
   { "a client_id that is not UTF-8", "PUT /kv/a", "1", 400, bad "client_id: not valid UTF-8", nil,
     { RAW, "X-Client-Id: \xff", "X-Seq: 1" } },
-  { "headers beside JSON are ignored", "PUT /kv/a", '{"value":"1"}', 200, OK, nil, { "X-Client-Id: c", "X-Seq: one" } },
+  { "a doubled client", "PUT /kv/a", "1", 400, bad "X-Client-Id: sent 2 times, expected once", nil,
+    { RAW, "X-Client-Id: c", "x-client-id: c", "X-Seq: 1" } },
+  { "a doubled seq", "PUT /kv/a", "1", 400, bad "X-Seq: sent 3 times, expected once", nil,
+    { RAW, "X-Client-Id: c", "X-Seq: 1", "X-Seq: 2", "X-SEQ: 3" } },
+  { "a doubled Content-Type", "PUT /kv/a", '{"value":"1"}', 400, bad "Content-Type: sent 2 times, expected once", nil,
+    { "Content-Type: application/json", RAW } },
+  { "after a doubled header nothing was done", "GET /kv/a", false, 404, MISSING,
+    given = { { "PUT /kv/a", "1", { RAW, "X-Seq: 1", "X-Seq: 1" } } } },
   { "the longest value", "PUT /kv/a", V32, 200, OK, nil, { RAW } },
   { "a longer one", "PUT /kv/a", V33, 413, large "value: 33 bytes exceed the limit of 32 (--max-value-bytes)", nil,
     { RAW } },
   { "a key that is not valid", "PUT /kv/%ff", "1", 400, bad "key: not valid UTF-8", nil, { RAW } },
+}
+
+-- Any write whose JSON names no client may do so in headers.
+groups["headers beside JSON"] = {
+  { "PUT", "PUT /kv/b", '{"value":"1"}', 200, OK, { ["x-replay"] = "same" }, CLIENT, given = CLIENT_WROTE },
+  { "cas", "POST /kv/cas", '{"key":"b","expected":"","value":"1"}', 200, OK, { ["x-replay"] = "same" }, CLIENT,
+    given = CLIENT_WROTE },
+  { "mput", "POST /kv/mput", '{"entries":[{"key":"b","value":"1"}]}', 200, OK, { ["x-replay"] = "same" }, CLIENT,
+    given = CLIENT_WROTE },
+  { "mdelete", "POST /kv/mdelete", '{"keys":["a"]}', 200, OK, { ["x-replay"] = "same" }, CLIENT,
+    given = CLIENT_WROTE },
+  { "both in PUT", "PUT /kv/a", '{"client_id":"c","seq":1,"value":"1"}', 400, bad(TWICE:format("X-Seq")), nil,
+    { "X-Seq: 1" } },
+  { "both in mput", "POST /kv/mput", '{"client_id":"c","entries":[{"key":"b","value":"1"}]}', 400,
+    bad(TWICE:format("X-Client-Id")), nil, CLIENT },
+  { "a seq that is no number", "PUT /kv/a", '{"value":"1"}', 400, bad(BAD_X_SEQ), nil, { "X-Seq: one" } },
 }
 
 groups["DELETE"] = {
@@ -285,6 +312,22 @@ groups["DELETE"] = {
   { "an empty body", "DELETE /kv/a", "", 200, deleted(0) },
   { "not an object", "DELETE /kv/a", "[]", 400, bad "body: expected an object, got an array" },
   { "a bad seq", "DELETE /kv/a", '{"seq":-1}', 400, bad(BAD_SEQ) },
+  { "client and seq in headers", "DELETE /kv/a", false, 200, OK, { ["x-replay"] = "same" }, CLIENT,
+    given = CLIENT_WROTE },
+  { "headers and an empty object", "DELETE /kv/a", "{}", 200, OK, { ["x-replay"] = "same" }, CLIENT,
+    given = CLIENT_WROTE },
+  { "headers beside a client_id", "DELETE /kv/a", '{"client_id":"c"}', 400, bad(TWICE:format("X-Client-Id")), nil,
+    CLIENT },
+  { "headers beside a seq", "DELETE /kv/a", '{"seq":1}', 400, bad(TWICE:format("X-Client-Id")), nil, CLIENT },
+  { "a doubled client", "DELETE /kv/a", false, 400, bad "X-Client-Id: sent 2 times, expected once", nil,
+    { "X-Client-Id: c", "X-Client-Id: d", "X-Seq: 1" } },
+  { "a doubled seq", "DELETE /kv/a", "{}", 400, bad "X-Seq: sent 2 times, expected once", nil,
+    { "X-Seq: 1", "X-Seq: 1" } },
+  { "a doubled Content-Type", "DELETE /kv/a", false, 400, bad "Content-Type: sent 2 times, expected once", nil,
+    { RAW, RAW } },
+  { "a raw value", "DELETE /kv/a", "{}", 400,
+    bad "Content-Type: a DELETE takes no raw value, expected a JSON object or no body", nil, { RAW } },
+  { "a raw value that is empty", "DELETE /kv/a", "", 200, deleted(1), nil, { RAW }, given = A_IS_1 },
   { "a value is an unknown field", "DELETE /kv/a", '{"value":1}', 200, deleted(0) },
   { "mode=async, later", "DELETE /kv/a?mode=async", false, 400,
     bad 'mode: async writes are not available yet, expected "sync"' },

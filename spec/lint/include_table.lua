@@ -47,6 +47,7 @@ local outside <const> = {
   { header = "^unistd%.h$", places = { "^base/", "^io/", "^server/", "^script/", "^main%.c$" } },
   { header = "^fcntl%.h$", places = { "^base/", "^io/", "^server/", "^script/" } },
   { header = "^poll%.h$", places = { "^base/", "^io/" } },
+  { header = "^setjmp%.h$", places = { "^script/longjmp%.c$" } },
   { header = "^signal%.h$", places = { "^io/", "^server/", "^script/", "^main%.c$" } },
   { header = "^sys/", places = { "^base/", "^io/", "^server/", "^script/" } },
   { header = "^netinet/", places = { "^io/" } },

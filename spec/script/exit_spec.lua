@@ -26,6 +26,23 @@ describe("a script", function()
     assert.matches("(error object is a table value)", child.run_script("error({})").stderr, 1, true)
   end)
 
+  it("says so when the __tostring of an error object fails", function()
+    for body, text in pairs {
+      ["error('boom', 0)"] = "boom", ["error({})"] = "table", ["while true do end"] = "script held the loop too long",
+    } do
+      local failing = ("error(setmetatable({}, { __tostring = function() %s end }))"):format(body)
+      local result = child.run_script("local function f() " .. failing .. " end\nf()")
+      assert.are.equal(1, result.code)
+      assert.matches("kvserver: (error object is a table value, whose __tostring failed: " .. text, result.stderr, 1,
+        true)
+      assert.matches("in local 'f'", result.stderr, 1, true)
+      result = child.run_script("local task = require('kvserver.task') task.spawn(function() " .. failing ..
+        " end) task.sleep(1)")
+      assert.are.equal(1, result.code)
+      assert.matches("whose __tostring failed: " .. text, result.stderr, 1, true)
+    end
+  end)
+
   it("that is not Lua is a message with the line, and exit 1", function()
     local result = child.run_script("\nx = = 1")
     assert.are.equal(1, result.code)

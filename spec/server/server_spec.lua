@@ -84,6 +84,13 @@ describe("a server", function()
       { { id = "" }, "id: expected 1 to 63 of" },
       { { id = ("x"):rep(64) }, "id: expected 1 to 63 of" },
       { { id = "a/b" }, "id: expected 1 to 63 of" },
+      { { id = "n1\0x" }, "id: expected a string without NUL" },
+      { { listen = "127.0.0.1:0\0" }, "listen: expected a string without NUL" },
+      { { bogus = 1 }, "bogus: unknown option$" },
+      { { max_key_byte = 1 }, "max_key_byte: unknown option %(did you mean max_key_bytes%?%)" },
+      { { ["max-key-bytes"] = 1 }, "did you mean max_key_bytes%?" },
+      { { "n1" }, "1: unknown option$" },
+      { { [true] = 1 }, "true: unknown option$" },
       { { listen = "7000" }, 'listen: expected HOST:PORT, got "7000"' },
       { { listen = "127.0.0.1:" }, "listen: expected HOST:PORT" },
       { { listen = "127.0.0.1:65536" }, "listen: expected HOST:PORT" },
@@ -139,6 +146,21 @@ describe("a server", function()
     assert.is_true(stopping:join())
     assert.same({ "", "end" }, { late:rest() })
     assert.same({ "", "end" }, { writer:rest() })
+  end)
+
+  it("goes on serving when it is told to stop where nobody can wait", function()
+    local node <close> = http.node()
+    local called = task.event()
+    local timer = uv.new_timer()
+    timer:start(0, 0, function()
+      timer:close()
+      called:set(pcall(node.server.stop, node.server))
+    end)
+    local _, ok, why = called:wait(5000)
+    assert.is_false(ok)
+    assert.matches("cannot wait inside a libuv callback", why, 1, true)
+    assert.equal(200, node:ask("GET /healthz").status)
+    assert.is_true(node.server:stop(1000))
   end)
 
   it("cuts what is not answered within the grace", function()

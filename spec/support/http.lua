@@ -122,7 +122,7 @@ end
 -- @tparam string name
 function M.native(name)
   local path = package.searchpath(name, os.getenv("KVSERVER_SPEC_CPATH") or "build/spec/?.so")
-  return assert(package.loadlib(assert(path, "run make native first"), "luaopen_" .. name))()
+  return assert(package.loadlib(assert(path, name .. ": not built; run `make`, then the specs"), "luaopen_" .. name))()
 end
 
 return M

@@ -3,9 +3,10 @@
  * retire() moves it when its turn comes.
  *
  * What cannot be parsed yet waits in `backlog`; a message that is complete but must wait for the effects before it
- * stays in the parser (message_waits) and nothing more is parsed. Every way in (feed, end, resume, tick) ends in
- * leave(), the one place that looks at the end of input, the deadline and memory; answers alone (no time at hand) only
- * make output and tell the owner, who comes back with resume().
+ * stays in the parser (message_waits) and nothing more is parsed; an exchange whose answer waits for room is in
+ * `waiting`, and in the line like any other. Every way in (feed, end, resume, tick) ends in leave(), the one place that
+ * looks at the end of input, the deadline and memory; answers alone (no time at hand) only make output and tell the
+ * owner, who comes back with resume().
  *
  * `closing` is the one way to the end: nothing is parsed any more, what is in line is answered, then finished. It is
  * set by a message that does not keep the connection, a refusal, the end of input, an idle deadline and drain(). */
@@ -29,10 +30,13 @@ struct http_exchange {
   struct http_connection *connection; /* NULL when the client is gone */
   enum http_effect effect;
   bool answered;
-  bool head_only;       /* the request was HEAD */
-  bool close;           /* the answer is the last one */
-  bool says_keep_alive; /* HTTP/1.0 clients want to be told (RFC 9112 C.2.2) */
-  struct buffer held;   /* the answer, when it came before its turn */
+  bool head_only;                /* the request was HEAD */
+  bool close;                    /* the answer is the last one */
+  bool says_keep_alive;          /* HTTP/1.0 clients want to be told (RFC 9112 C.2.2) */
+  struct buffer held;            /* the answer, when it came before its turn */
+  struct list waiting;           /* in connection->waiting while the answer waits for room */
+  void (*answer)(void *context); /* makes it then */
+  void *answer_context;
 };
 
 /* Whom we wait for. */
@@ -51,6 +55,7 @@ struct http_connection {
   size_t line_count;
   size_t inflight[HTTP_EFFECTS_COUNT]; /* of these: not answered, by effect; only one is ever above 0 */
   size_t held_bytes;                   /* of these: answers that wait for their turn */
+  struct list waiting;                 /* of these: http_exchange.waiting, in the order in which they began to wait */
 
   struct buffer output;
   size_t output_sent;    /* the first bytes of `output`, already gone */
@@ -81,6 +86,21 @@ static bool has_room(const struct http_connection *connection) {
 
 /* ---- answers ---- */
 
+static bool is_first(const struct http_exchange *exchange) {
+  return exchange->connection->line.next == &exchange->link;
+}
+
+static struct http_exchange *exchange_of_waiting(struct list *waiting) {
+  return (struct http_exchange *)(void *)((char *)waiting - offsetof(struct http_exchange, waiting));
+}
+
+/* What is held back leaves only behind the first in line, so that one must not wait for it. */
+static bool may_answer(const struct http_exchange *exchange) {
+  const struct http_connection *connection = exchange->connection;
+  size_t held = is_first(exchange) ? 0 : connection->held_bytes;
+  return unsent_bytes(connection) + held < HTTP_OUTPUT_BYTES_MAX;
+}
+
 static struct http_exchange *exchange_create(struct http_connection *connection, enum http_effect effect) {
   struct http_exchange *exchange = xcalloc(1, sizeof *exchange);
   exchange->connection = connection;
@@ -89,6 +109,7 @@ static struct http_exchange *exchange_create(struct http_connection *connection,
   list_push_back(&connection->line, &exchange->link);
   connection->line_count++;
   connection->inflight[effect]++;
+  list_init(&exchange->waiting);
   return exchange;
 }
 
@@ -141,8 +162,9 @@ void http_exchange_reply(struct http_exchange *exchange, int status, const char 
   }
   CHECK(!exchange->answered);
   exchange->answered = true;
+  list_remove(&exchange->waiting);
   connection->inflight[exchange->effect]--;
-  if (connection->line.next != &exchange->link) {
+  if (!is_first(exchange)) {
     encode_answer(exchange, &exchange->held, status, content_type, extra, body);
     connection->held_bytes += exchange->held.len;
     return;
@@ -152,6 +174,31 @@ void http_exchange_reply(struct http_exchange *exchange, int status, const char 
   retire(connection);
   pay_continue(connection);
   if (was_empty && !connection->entered && connection->ready != NULL) connection->ready(connection->ready_context);
+}
+
+/* The one to be answered next of those that wait for room, if there is room for it. */
+static struct http_exchange *next_with_room(const struct http_connection *connection) {
+  if (list_empty(&connection->waiting)) return NULL;
+  struct http_exchange *next = (struct http_exchange *)connection->line.next;
+  if (list_empty(&next->waiting)) next = exchange_of_waiting(connection->waiting.next);
+  return may_answer(next) ? next : NULL;
+}
+
+static void run_answer(struct http_exchange *exchange) {
+  list_remove(&exchange->waiting);
+  exchange->answer(exchange->answer_context);
+}
+
+bool http_exchange_wait_for_room(struct http_exchange *exchange, void (*answer)(void *context), void *context) {
+  struct http_connection *connection = exchange->connection;
+  if (connection == NULL) return false;
+  CHECK(list_empty(&exchange->waiting));
+  bool overtakes = !list_empty(&connection->waiting) && !is_first(exchange);
+  if (!overtakes && may_answer(exchange)) return false;
+  exchange->answer = answer;
+  exchange->answer_context = context;
+  list_push_back(&connection->waiting, &exchange->waiting);
+  return true;
 }
 
 bool http_exchange_alive(const struct http_exchange *exchange) {
@@ -172,11 +219,9 @@ static void refuse(struct http_connection *connection, int status, const char *t
   buffer_deinit(&body);
 }
 
-/* Only the same effect may be in flight before that of the parser's message; with a large answer none at all. */
+/* Only the same effect may be in flight before that of the parser's message. */
 static bool may_take_effect(const struct http_connection *connection) {
-  size_t before = http_connection_inflight(connection);
-  if (connection->waits != HTTP_EFFECT_READ_ALONE) before -= connection->inflight[connection->waits];
-  return before == 0;
+  return http_connection_inflight(connection) == connection->inflight[connection->waits];
 }
 
 /* Hands the parser's message over, unless effects before it must come first. */
@@ -219,6 +264,8 @@ static size_t parse(struct http_connection *connection, struct bytes in) {
 }
 
 static void go_on(struct http_connection *connection) {
+  for (struct http_exchange *exchange; (exchange = next_with_room(connection)) != NULL;)
+    run_answer(exchange);
   if (connection->message_waits) dispatch(connection);
   size_t used = parse(connection, buffer_view(&connection->backlog));
   buffer_consume(&connection->backlog, used);
@@ -281,6 +328,7 @@ struct http_connection *http_connection_create(const struct http_handler *handle
   if (handler->body_bytes_max != NULL)
     http_parser_limit_by_path(connection->parser, handler->body_bytes_max, handler->context);
   list_init(&connection->line);
+  list_init(&connection->waiting);
   buffer_init(&connection->output);
   buffer_init(&connection->backlog);
   set_deadline(connection, now_ms);
@@ -292,8 +340,12 @@ void http_connection_destroy(struct http_connection *connection) {
   CHECK(!connection->entered);
   for (struct list *item; (item = list_pop_front(&connection->line)) != NULL;) {
     struct http_exchange *exchange = (struct http_exchange *)item;
+    bool waits = !list_empty(&exchange->waiting);
     exchange->connection = NULL;
-    if (exchange->answered) exchange_destroy(exchange);
+    if (exchange->answered)
+      exchange_destroy(exchange);
+    else if (waits)
+      run_answer(exchange);
   }
   http_parser_destroy(connection->parser);
   buffer_deinit(&connection->output);
@@ -374,6 +426,10 @@ void http_connection_sent(struct http_connection *connection, size_t len) {
 
 bool http_connection_wants_input(const struct http_connection *connection) {
   return has_room(connection) && !(connection->input_ended && connection->backlog.len == 0);
+}
+
+bool http_connection_wants_resume(const struct http_connection *connection) {
+  return next_with_room(connection) != NULL;
 }
 
 bool http_connection_finished(const struct http_connection *connection) {

@@ -2,14 +2,16 @@
  * deadlines. No sockets: the owner moves bytes (io/http_server.c, or a spec).
  *
  * The way of a request: feed() parses; the handler's `classify` says whether it reads or writes; when the requests
- * before it allow it, `handle` is called with an exchange; somebody answers with http_exchange_reply, now or later;
- * answers leave in order, all that are ready in one piece of output.
+ * before it allow it, `handle` is called with an exchange; somebody answers with http_exchange_reply, now or later, a
+ * large answer only when there is room for it (http_exchange_wait_for_room); answers leave in order, all that are ready
+ * in one piece of output.
  *
  * Order of effects (CONTRACT.md, Order): a run of writes goes on without waiting (the log keeps its order); a read
  * waits for the writes before it, a write for the reads before it. While a request must wait, or HTTP_PIPELINE_MAX are
  * in flight, or HTTP_OUTPUT_BYTES_MAX are unsent, nothing more is parsed and http_connection_wants_input is false: the
- * owner stops reading. What is in flight by then is answered all the same; so large answers are made one at a time
- * (HTTP_EFFECT_READ_ALONE), lest a pipeline of them pile up.
+ * owner stops reading. What is in flight by then is not answered either as long as it waits for room, so a pipeline of
+ * large answers does not pile up: there are HTTP_OUTPUT_BYTES_MAX and at most two answers more (one is in line, one is
+ * held back).
  *
  * Failure modes: a parse error is answered in its turn, then the connection closes; the answer to a request whose
  * connection is gone is dropped, its exchange freed; a deadline that passes while a request arrives is answered 408.
@@ -22,12 +24,8 @@
 struct http_connection;
 struct http_exchange;
 
-enum http_effect {
-  HTTP_EFFECT_READ,
-  HTTP_EFFECT_WRITE,
-  HTTP_EFFECT_READ_ALONE /* a read whose answer may be large: nothing else is in flight beside it */
-};
-enum { HTTP_EFFECTS_COUNT = HTTP_EFFECT_READ_ALONE + 1 };
+enum http_effect { HTTP_EFFECT_READ, HTTP_EFFECT_WRITE };
+enum { HTTP_EFFECTS_COUNT = HTTP_EFFECT_WRITE + 1 };
 
 struct http_handler {
   void *context;
@@ -58,8 +56,9 @@ void http_connection_destroy(struct http_connection *connection);
 void http_connection_feed(struct http_connection *connection, struct bytes in, uint64_t now_ms);
 /* The client sent its FIN: requests that are complete are still answered, then the connection closes. */
 void http_connection_end(struct http_connection *connection, uint64_t now_ms);
-/* Parses on after answers, or output that was sent, made room; call once per loop turn before http_connection_output
- * is asked, and once more when sending turned http_connection_wants_input true. May call the handler. */
+/* Goes on with what waits, after answers, or output that was sent, made room; call once per loop turn before
+ * http_connection_output is asked, and once more when sending turned http_connection_wants_input true or left
+ * http_connection_wants_resume true. May call the handler. */
 void http_connection_resume(struct http_connection *connection, uint64_t now_ms);
 /* When a deadline passed: answers 408 if a request has begun, closes without a word if none has. A client that does
  * not take its output is the owner's to cut. */
@@ -75,6 +74,8 @@ struct bytes http_connection_output(const struct http_connection *connection);
 void http_connection_sent(struct http_connection *connection, size_t len);
 /* There is room: for more bytes of the client, or to resume with those that wait here. */
 bool http_connection_wants_input(const struct http_connection *connection);
+/* There is room for an answer that waits for it. */
+bool http_connection_wants_resume(const struct http_connection *connection);
 /* True when all is answered and sent and the connection must be closed by the owner: FIN first, then, unless the
  * client's came already, reading and dropping for a bounded time, since a socket closed over unread bytes sends a reset
  * that can overtake the answer (RFC 9112 9.6). */
@@ -90,6 +91,10 @@ void http_connection_on_ready(struct http_connection *connection, void (*ready)(
  * no client's bytes in them can hold CR or LF. The exchange is gone afterwards. */
 void http_exchange_reply(struct http_exchange *exchange, int status, const char *content_type, struct bytes extra,
                          struct bytes body);
+/* For answers that may be large. False: reply now. True: there is no room, and `answer` will run once, when there is or
+ * when the client is gone, inside one of the owner's calls (destroy, too); it must reply. Among those that wait,
+ * answers are made in the order of these calls, but for the one that all the others are held back by. */
+bool http_exchange_wait_for_room(struct http_exchange *exchange, void (*answer)(void *context), void *context);
 /* False when the client is gone: work for it can stop. */
 bool http_exchange_alive(const struct http_exchange *exchange);
 

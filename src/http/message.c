@@ -25,6 +25,15 @@ bool http_header_find(const struct http_message *message, const char *name, stru
   return false;
 }
 
+size_t http_header_count(const struct http_message *message, const char *name, struct bytes *first) {
+  size_t count = 0;
+  for (size_t i = 0; i < message->headers_count; i++) {
+    if (!http_text_equal(message->headers[i].name, name)) continue;
+    if (count++ == 0) *first = message->headers[i].value;
+  }
+  return count;
+}
+
 const char *http_reason(int status) {
   static const struct {
     int status;

@@ -36,6 +36,8 @@ struct http_message {
 bool http_text_equal(struct bytes text, const char *wanted);
 /* The value of the first header with that name (ASCII case ignored); false when absent. */
 bool http_header_find(const struct http_message *message, const char *name, struct bytes *value);
+/* How many headers have that name; *first is as http_header_find finds it, and untouched when there is none. */
+size_t http_header_count(const struct http_message *message, const char *name, struct bytes *first);
 
 /* Appends the percent-decoded text (RFC 3986 2.1); false (and `out` as before) for a malformed escape. '+' stays '+'.
  */

@@ -45,7 +45,7 @@ bool fault_set(struct fault *fault, enum err_code code, const char *format, ...)
 
 struct call {
   struct dkv_request request; /* first */
-  struct list link;           /* in httpapi.inflight or .idle */
+  struct list link;           /* in httpapi.inflight or .idle; in neither while the answer waits for room */
   struct httpapi *api;
   struct http_exchange *exchange;
   void (*finish)(struct call *call); /* a read: reads and answers; NULL: a write */
@@ -81,11 +81,12 @@ bool params_read(const struct httpapi *api, const struct http_message *request, 
 bool params_write(const struct httpapi *api, const struct http_message *request, struct fault *fault);
 /* ?prefix=, ?after= (appended to call->text) and ?limit= */
 bool params_scan(struct call *call, const struct http_message *request, struct fault *fault);
-/* X-Client-Id and X-Seq. */
-bool params_client(const struct http_message *request, struct bytes *client_id, uint64_t *seq, struct fault *fault);
+/* X-Client-Id and X-Seq, into the decoded `body`, which must have neither of its own then. */
+bool params_client(const struct http_message *request, struct body *body, struct fault *fault);
 /* The key in the path, decoded and appended to the empty `out`; not validated but for its limit. */
 bool params_key(const struct httpapi *api, const struct http_message *request, struct buffer *out, struct fault *fault);
-bool params_body_is_raw(const struct http_message *request);
+/* Whether the body is a raw value. */
+bool params_body_is_raw(const struct http_message *request, bool *raw, struct fault *fault);
 bool params_wants_raw(const struct http_message *request);
 
 /* ---- reply.c ---- */

@@ -323,16 +323,6 @@ static const struct json_events events = {.null = on_null,
                                           .array_begin = on_array_begin,
                                           .array_end = on_end};
 
-static void body_reset(struct body *body, size_t text_bytes) {
-  body->present = 0;
-  body->client_id = bytes_make(NULL, 0);
-  body->seq = 0;
-  body->items_count = 0;
-  buffer_clear(&body->items);
-  buffer_clear(&body->text);
-  buffer_reserve(&body->text, text_bytes);
-}
-
 void body_init(struct body *body) {
   memset(body, 0, sizeof *body);
   buffer_init(&body->items);
@@ -342,6 +332,15 @@ void body_init(struct body *body) {
 void body_deinit(struct body *body) {
   buffer_deinit(&body->items);
   buffer_deinit(&body->text);
+}
+
+void body_clear(struct body *body) {
+  body->present = 0;
+  body->client_id = bytes_make(NULL, 0);
+  body->seq = 0;
+  body->items_count = 0;
+  buffer_clear(&body->items);
+  buffer_clear(&body->text);
 }
 
 void body_shrink(struct body *body, size_t keep_bytes) {
@@ -355,7 +354,8 @@ bool api_decode_json(struct body *body, struct bytes json, unsigned known, unsig
   struct decoder decoder = {.body = body, .config = config, .known = known, .place = PLACE_ROOT, .fault = fault};
   fault->code = ERR_NONE;
   if (json.len == 0) return fault_set(fault, ERR_BAD_REQUEST, "body: empty, expected a JSON object");
-  body_reset(body, json.len);
+  body_clear(body);
+  buffer_reserve(&body->text, json.len);
   if (json_read(json, &events, &decoder, &err) != STATUS_OK)
     return fault->code == ERR_NONE ? fault_set(fault, ERR_BAD_REQUEST, "body: %s", err.text) : false;
   enum body_field missing = missing_field(required, body->present);

@@ -21,6 +21,7 @@ enum body_field {
   BODY_UNKNOWN = BODY_FIELDS_COUNT
 };
 #define BODY_BIT(field) (1u << (field))
+enum { FIELDS_CLIENT = BODY_BIT(BODY_CLIENT_ID) | BODY_BIT(BODY_SEQ) };
 
 /* A decoded body. Views point into `text` (strings, unescaped or base64-decoded), until the next decoding. */
 struct body {
@@ -37,6 +38,8 @@ struct body {
 
 void body_init(struct body *body);
 void body_deinit(struct body *body);
+/* As if an empty object had been decoded. */
+void body_clear(struct body *body);
 /* Gives memory back, content is lost. */
 void body_shrink(struct body *body, size_t keep_bytes);
 

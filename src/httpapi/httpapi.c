@@ -74,17 +74,29 @@ static struct call *call_of(struct dkv_request *request) {
   return (struct call *)(void *)request;
 }
 
-static void on_readable(struct dkv_request *request, enum status status, const struct apply_result *result) {
-  struct call *call = call_of(request);
+static void answer_read(void *context) {
+  struct call *call = context;
   struct httpapi *api = call->api;
-  (void)result;
-  if (status != STATUS_OK || !http_exchange_alive(call->exchange)) {
-    call_fail(call, status == STATUS_OK ? STATUS_CLOSED : status, NULL);
+  if (!http_exchange_alive(call->exchange)) {
+    call_fail(call, STATUS_CLOSED, NULL);
     return;
   }
   call->finish(call);
   call_end(call);
   shrink_scratch(api);
+}
+
+/* Reading later than the state became readable is as good: the client has no answer yet. Meanwhile the call is in none
+ * of the lists: its connection has it. */
+static void on_readable(struct dkv_request *request, enum status status, const struct apply_result *result) {
+  struct call *call = call_of(request);
+  (void)result;
+  if (status != STATUS_OK)
+    call_fail(call, status, NULL);
+  else if (http_exchange_wait_for_room(call->exchange, answer_read, call))
+    list_remove(&call->link);
+  else
+    answer_read(call);
 }
 
 static void on_written(struct dkv_request *request, enum status status, const struct apply_result *result) {
@@ -203,8 +215,7 @@ static void handle(void *context, const struct http_message *request, struct htt
   refuse_route(api, request->path, exchange);
 }
 
-/* An mget is a read although it is a POST; its answer and that of a scan may be large, so only one of them is made at a
- * time. What matches no route is answered at once and may be either. */
+/* An mget is a read although it is a POST. What matches no route is answered at once and may be either. */
 static enum http_effect classify(void *context, const struct http_message *request) {
   (void)context;
   switch (request->method) {
@@ -212,10 +223,9 @@ static enum http_effect classify(void *context, const struct http_message *reque
   case HTTP_METHOD_DELETE:
     return HTTP_EFFECT_WRITE;
   case HTTP_METHOD_POST:
-    return bytes_equal(request->path, bytes_of("/kv/mget")) ? HTTP_EFFECT_READ_ALONE : HTTP_EFFECT_WRITE;
+    return bytes_equal(request->path, bytes_of("/kv/mget")) ? HTTP_EFFECT_READ : HTTP_EFFECT_WRITE;
   case HTTP_METHOD_GET:
   case HTTP_METHOD_HEAD:
-    return bytes_equal(request->path, bytes_of("/kv")) ? HTTP_EFFECT_READ_ALONE : HTTP_EFFECT_READ;
   case HTTP_METHOD_OTHER:
     return HTTP_EFFECT_READ;
   }

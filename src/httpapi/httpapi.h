@@ -13,7 +13,7 @@ struct httpapi; /* opaque */
 struct httpapi *httpapi_create(struct distributedkv *dkv, const struct config *config,
                                uint64_t (*now_ms)(void *context), void *now_context);
 /* Calls in flight are cancelled; their exchanges are answered: a read with 503, a write, whose outcome is unknown then,
- * with 504. */
+ * with 504. Connections must be gone by then: they hold the reads that wait for room. */
 void httpapi_destroy(struct httpapi *api);
 /* The handler to give to http_connection_create; borrowed from `api`. */
 const struct http_handler *httpapi_handler(struct httpapi *api);

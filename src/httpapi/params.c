@@ -57,12 +57,28 @@ bool params_scan(struct call *call, const struct http_message *request, struct f
   return true;
 }
 
-bool params_client(const struct http_message *request, struct bytes *client_id, uint64_t *seq, struct fault *fault) {
+/* A header that decides something must not say two things. `value` stays as it is when there is none. */
+static bool find_single(const struct http_message *request, const char *name, struct bytes *value, bool *found,
+                        struct fault *fault) {
+  size_t count = http_header_count(request, name, value);
+  *found = count > 0;
+  return count <= 1 || fault_set(fault, ERR_BAD_REQUEST, "%s: sent %zu times, expected once", name, count);
+}
+
+bool params_client(const struct http_message *request, struct body *body, struct fault *fault) {
+  struct bytes client_id = {0};
   struct bytes text;
-  *client_id = bytes_make(NULL, 0);
-  *seq = 0;
-  http_header_find(request, "X-Client-Id", client_id);
-  if (http_header_find(request, "X-Seq", &text) && !json_number_u64(text, INT64_MAX, seq))
+  bool has_client_id;
+  bool has_seq;
+  if (!find_single(request, "X-Client-Id", &client_id, &has_client_id, fault) ||
+      !find_single(request, "X-Seq", &text, &has_seq, fault))
+    return false;
+  if (!has_client_id && !has_seq) return true;
+  if ((body->present & FIELDS_CLIENT) != 0)
+    return fault_set(fault, ERR_BAD_REQUEST, "%s: the body has a client_id or seq already; expected one of both",
+                     has_client_id ? "X-Client-Id" : "X-Seq");
+  body->client_id = client_id;
+  if (has_seq && !json_number_u64(text, INT64_MAX, &body->seq))
     return fault_set(fault, ERR_BAD_REQUEST, "X-Seq: expected an integer from 0 to 9223372036854775807");
   return true;
 }
@@ -100,9 +116,11 @@ static bool is_octet_stream(struct bytes text) {
   return text.len == sizeof octet_stream - 1 && equal_ignoring_case(text, octet_stream);
 }
 
-bool params_body_is_raw(const struct http_message *request) {
+bool params_body_is_raw(const struct http_message *request, bool *raw, struct fault *fault) {
   struct bytes type;
-  return http_header_find(request, "Content-Type", &type) && is_octet_stream(type);
+  if (!find_single(request, "Content-Type", &type, raw, fault)) return false;
+  *raw = *raw && is_octet_stream(type);
+  return true;
 }
 
 bool params_wants_raw(const struct http_message *request) {

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 enum {
-  FIELDS_CLIENT = BODY_BIT(BODY_CLIENT_ID) | BODY_BIT(BODY_SEQ),
   FIELDS_VALUE = BODY_BIT(BODY_VALUE) | BODY_BIT(BODY_VALUE_BASE64),
   FIELDS_EXPECTED = BODY_BIT(BODY_EXPECTED) | BODY_BIT(BODY_EXPECTED_BASE64)
 };
@@ -197,7 +196,8 @@ static struct call *begin_json_write(struct httpapi *api, const struct http_mess
   struct call *call = call_begin(api, exchange);
   struct body *body = &api->body;
   if (!params_write(api, request, &fault) ||
-      !api_decode_json(body, request->body, FIELDS_CLIENT | fields, required, api->config, &fault)) {
+      !api_decode_json(body, request->body, FIELDS_CLIENT | fields, required, api->config, &fault) ||
+      !params_client(request, body, &fault)) {
     call_refuse(call, &fault);
     return NULL;
   }
@@ -205,52 +205,62 @@ static struct call *begin_json_write(struct httpapi *api, const struct http_mess
   return call;
 }
 
-/* A write of the key in the path: the key is in api->key, the client and the value are in api->body as if they had come
- * as JSON. */
+/* The body is the value, or nothing: only headers can name the client. */
 static bool decode_raw(struct httpapi *api, const struct http_message *request, struct fault *fault) {
   struct body *body = &api->body;
   uint64_t max = api->config->value_bytes_max;
+  body_clear(body);
   body->value = request->body;
-  if (body->value.len > max)
-    return fault_set(fault, ERR_TOO_LARGE, "value: %zu bytes exceed the limit of %llu (--max-value-bytes)",
-                     body->value.len, (unsigned long long)max);
-  return params_client(request, &body->client_id, &body->seq, fault);
+  return body->value.len <= max ||
+         fault_set(fault, ERR_TOO_LARGE, "value: %zu bytes exceed the limit of %llu (--max-value-bytes)",
+                   body->value.len, (unsigned long long)max);
+}
+
+/* The key in the path goes to api->key, client and value to api->body, as if they had come as JSON in any case. */
+static bool decode_key_write(struct httpapi *api, const struct http_message *request, bool deletes,
+                             struct fault *fault) {
+  unsigned known = deletes ? FIELDS_CLIENT : FIELDS_CLIENT | FIELDS_VALUE;
+  unsigned required = deletes ? 0 : BODY_BIT(BODY_VALUE);
+  bool raw;
+  buffer_clear(&api->key);
+  if (!params_write(api, request, fault) || !params_key(api, request, &api->key, fault) ||
+      !params_body_is_raw(request, &raw, fault))
+    return false;
+  if (deletes && raw && request->body.len > 0)
+    return fault_set(fault, ERR_BAD_REQUEST,
+                     "Content-Type: a DELETE takes no raw value, expected a JSON object or no body");
+  bool decoded = raw || (deletes && request->body.len == 0)
+                     ? decode_raw(api, request, fault)
+                     : api_decode_json(&api->body, request->body, known, required, api->config, fault);
+  return decoded && params_client(request, &api->body, fault);
 }
 
 static struct call *begin_key_write(struct httpapi *api, const struct http_message *request,
-                                    struct http_exchange *exchange, bool raw, unsigned value_field) {
+                                    struct http_exchange *exchange, bool deletes) {
   struct fault fault;
   struct call *call = call_begin(api, exchange);
-  struct body *body = &api->body;
-  unsigned known = value_field == 0 ? FIELDS_CLIENT : FIELDS_CLIENT | FIELDS_VALUE;
-  buffer_clear(&api->key);
-  bool valid = params_write(api, request, &fault) && params_key(api, request, &api->key, &fault);
-  if (valid)
-    valid = raw ? decode_raw(api, request, &fault)
-                : api_decode_json(body, request->body, known, value_field, api->config, &fault);
-  if (!valid) {
+  if (!decode_key_write(api, request, deletes, &fault)) {
     call_refuse(call, &fault);
     return NULL;
   }
-  call_prepare_write(call, request, body->client_id.len > 0 && body->seq > 0);
+  call_prepare_write(call, request, api->body.client_id.len > 0 && api->body.seq > 0);
   return call;
 }
 
 void route_kv_put(struct httpapi *api, const struct http_message *request, struct http_exchange *exchange) {
   const struct body *body = &api->body;
   const char *why = NULL;
-  struct call *call = begin_key_write(api, request, exchange, params_body_is_raw(request), BODY_BIT(BODY_VALUE));
+  struct call *call = begin_key_write(api, request, exchange, false);
   if (call == NULL) return;
   enum status status =
       dkv_put(api->dkv, &call->request, body->client_id, body->seq, buffer_view(&api->key), body->value, &why);
   call_write(call, status, why);
 }
 
-/* Without a body the client may be named in headers, as with raw values. */
 void route_kv_delete(struct httpapi *api, const struct http_message *request, struct http_exchange *exchange) {
   const struct body *body = &api->body;
   const char *why = NULL;
-  struct call *call = begin_key_write(api, request, exchange, request->body.len == 0, 0);
+  struct call *call = begin_key_write(api, request, exchange, true);
   if (call == NULL) return;
   enum status status = dkv_delete(api->dkv, &call->request, body->client_id, body->seq, buffer_view(&api->key), &why);
   call_write(call, status, why);

@@ -155,8 +155,8 @@ static void flush(struct connection *connection, uint64_t now) {
     return;
   }
   bool wants_input = http_connection_wants_input(connection->http);
-  if (was_full && wants_input) { /* room again, and maybe requests that arrived long ago */
-    mark_ready(connection);
+  if ((was_full && wants_input) || http_connection_wants_resume(connection->http)) {
+    mark_ready(connection); /* room again, and maybe requests that arrived long ago */
   }
   io_tcp_read(connection->tcp, wants_input);
   scan_no_later_than(server, deadline_of(connection));

@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "io/loop.h"
+#include "types/limits.h"
 
 struct io_tcp;
 struct io_listener;
@@ -23,11 +24,11 @@ struct io_tcp_events {
 };
 
 enum {
-  LISTEN_BACKLOG = 1024,      /* connections that wait to be accepted */
-  ACCEPT_RETRY_MS = 100,      /* pause after accept failed (no descriptors left) */
-  LINGER_MS = 1000,           /* how long a closed connection still reads */
-  LINGER_BYTES_MAX = 1048576, /* and how much */
-  LINGERING_MAX = 1024        /* of one loop; beyond, the oldest ends at once */
+  LISTEN_BACKLOG = 1024,             /* connections that wait to be accepted */
+  ACCEPT_RETRY_MS = 100,             /* pause after accept failed (no descriptors left) */
+  LINGER_MS = 2000,                  /* how long a closed connection still reads */
+  LINGER_BYTES_MAX = BODY_BYTES_CAP, /* and how much: the rest of a body that was refused */
+  LINGERING_MAX = 1024               /* of one loop; beyond, the oldest ends at once */
 };
 
 /* Binds and listens. Port 0 picks a free one. `accept` gets each new connection (takes it: must set events or close).

@@ -37,6 +37,7 @@ struct lua_connection {
 
 struct lua_exchange {
   struct http_exchange *exchange; /* NULL once answered */
+  struct lua_connection *connection;
 };
 
 /* ---- exchanges ---- */
@@ -80,6 +81,7 @@ struct call {
   struct lua_connection *connection;
   const struct http_message *request;
   struct http_exchange *exchange; /* NULL once Lua has it */
+  struct lua_exchange *waiting;   /* there is room for its answer */
   enum http_effect effect;        /* out */
   int status;
   const char *text;
@@ -94,8 +96,8 @@ static bool push_option(lua_State *L, int options, const char *name) {
 }
 
 static int run_classify(lua_State *L) {
-  static const char *const names[] = {"read", "write", "read_alone", NULL};
-  static const enum http_effect effects[] = {HTTP_EFFECT_READ, HTTP_EFFECT_WRITE, HTTP_EFFECT_READ_ALONE};
+  static const char *const names[] = {"read", "write", NULL};
+  static const enum http_effect effects[] = {HTTP_EFFECT_READ, HTTP_EFFECT_WRITE};
   struct call *call = lua_touserdata(L, 1);
   enum http_method method = call->request->method;
   call->effect = method == HTTP_METHOD_GET || method == HTTP_METHOD_HEAD ? HTTP_EFFECT_READ : HTTP_EFFECT_WRITE;
@@ -111,7 +113,7 @@ static int run_handle(lua_State *L) {
   lua_getfield(L, 2, "handle");
   lua_http_push_message(L, call->request);
   struct lua_exchange *exchange = lua_newuserdatauv(L, sizeof *exchange, 0);
-  exchange->exchange = NULL;
+  *exchange = (struct lua_exchange){.exchange = NULL, .connection = call->connection};
   luaL_setmetatable(L, exchange_type);
   exchange->exchange = call->exchange;
   call->exchange = NULL;
@@ -161,13 +163,46 @@ static void handle(void *context, const struct http_message *request, struct htt
   struct call call = {.connection = context, .request = request, .exchange = exchange};
   call_lua(&call, run_handle);
   if (call.exchange == NULL) return;
-  struct lua_exchange unseen = {call.exchange}; /* no memory to give it to Lua */
+  struct lua_exchange unseen = {.exchange = call.exchange}; /* no memory to give it to Lua */
   answer_500(&unseen);
 }
 
 static void error_body(void *context, int status, const char *text, struct buffer *out) {
   struct call call = {.connection = context, .status = status, .text = text, .out = out};
   call_lua(&call, run_error_body);
+}
+
+/* The answer function of an exchange that waits is in the registry, under the address of the exchange. */
+static int run_answer(lua_State *L) {
+  struct call *call = lua_touserdata(L, 1);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, call->waiting);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, call->waiting);
+  lua_call(L, 0, 0);
+  return 0;
+}
+
+static void on_room(void *context) {
+  struct lua_exchange *exchange = context;
+  struct call call = {.connection = exchange->connection, .waiting = exchange};
+  call_lua(&call, run_answer);
+}
+
+/* exchange:wait_for_room(answer) -> false: reply now; true: answer() will be called, when there is room or the client
+ * is gone, and replies. */
+static int wait_for_room(lua_State *L) {
+  struct lua_exchange *exchange = luaL_checkudata(L, 1, exchange_type);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  if (exchange->exchange == NULL) return luaL_error(L, "this request was answered already");
+  lua_settop(L, 2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, exchange);
+  bool waits = http_exchange_wait_for_room(exchange->exchange, on_room, exchange);
+  if (!waits) {
+    lua_pushnil(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, exchange);
+  }
+  lua_pushboolean(L, waits);
+  return 1;
 }
 
 static void on_ready(void *context) {
@@ -250,6 +285,11 @@ static int wants_input(lua_State *L) {
   return 1;
 }
 
+static int wants_resume(lua_State *L) {
+  lua_pushboolean(L, http_connection_wants_resume(check_connection(L)->connection));
+  return 1;
+}
+
 static int is_finished(lua_State *L) {
   lua_pushboolean(L, http_connection_finished(check_connection(L)->connection));
   return 1;
@@ -281,7 +321,10 @@ static int readies(lua_State *L) {
 static int close_connection(lua_State *L) {
   struct lua_connection *connection = luaL_checkudata(L, 1, connection_type);
   luaL_argcheck(L, connection->L == NULL, 1, "called from inside its own handler");
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  connection->L = L;
   http_connection_destroy(connection->connection);
+  connection->L = NULL;
   connection->connection = NULL;
   return 0;
 }
@@ -293,6 +336,7 @@ static const luaL_Reg connection_methods[] = {{"feed", feed},
                                               {"drain", drain},
                                               {"output", output},
                                               {"wants_input", wants_input},
+                                              {"wants_resume", wants_resume},
                                               {"finished", is_finished},
                                               {"deadline", deadline},
                                               {"inflight", inflight},
@@ -302,8 +346,11 @@ static const luaL_Reg connection_methods[] = {{"feed", feed},
                                               {"__close", close_connection},
                                               {NULL, NULL}};
 
-static const luaL_Reg exchange_methods[] = {
-    {"reply", reply}, {"alive", exchange_alive}, {"__gc", collect_exchange}, {NULL, NULL}};
+static const luaL_Reg exchange_methods[] = {{"reply", reply},
+                                            {"alive", exchange_alive},
+                                            {"wait_for_room", wait_for_room},
+                                            {"__gc", collect_exchange},
+                                            {NULL, NULL}};
 
 static lua_Integer opt_limit(lua_State *L, const char *name, lua_Integer otherwise, lua_Integer max) {
   lua_getfield(L, 1, name);

@@ -209,6 +209,7 @@ static struct script_pending *send_request(lua_State *L) {
 
 /* request{...}: sends and waits. */
 static int client_request(lua_State *L) {
+  script_check_wait(L);
   struct script_pending *pending = send_request(L);
   return script_await(L, pending);
 }

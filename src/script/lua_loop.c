@@ -60,6 +60,7 @@ static int waker_await(lua_State *L) {
   lua_settop(L, 1);
   if (waker->pending != NULL) return luaL_error(L, "somebody waits for this waker already");
   if (waker->woken || waker->timed_out) return push_woken(L, waker);
+  script_check_wait(L);
   struct script_pending *pending = script_pending_push(L);
   waker->pending = pending;
   return script_await(L, pending);

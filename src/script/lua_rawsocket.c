@@ -201,6 +201,7 @@ static int raw_receive(lua_State *L) {
   luaL_argcheck(L, timeout_ms >= 0, 2, "timeout_ms: expected 0 or more");
   struct bytes text;
   struct goal goal = read_goal(L, &text);
+  script_check_wait(L);
   goal.waiter = script_pending_push(L); /* nothing raises from here on */
   if (text.len > 0) {
     goal.text = memcpy(xmalloc(text.len), text.data, text.len);

@@ -84,11 +84,6 @@ static int on_resumed(lua_State *L, int status, lua_KContext context) {
 }
 
 static int wait_in_place(lua_State *L, struct script_vm *vm, struct script_pending *pending) {
-  if (vm->nesting >= WAIT_NESTING_MAX) {
-    return luaL_error(
-        L, "too many waits inside each other (%d): wait in a task, not in a coroutine or callback of its own",
-        WAIT_NESTING_MAX);
-  }
   vm->nesting++;
   bool completed = scheduler_run_until(vm, L, &pending->completed);
   vm->nesting--;
@@ -99,13 +94,20 @@ static int wait_in_place(lua_State *L, struct script_vm *vm, struct script_pendi
   return push_results(L, pending);
 }
 
+void script_check_wait(lua_State *L) {
+  const struct script_vm *vm = script_vm_of(L);
+  if (vm->closing) luaL_error(L, "cannot wait: the program is ending");
+  if (io_loop_in_turn(vm->loop))
+    luaL_error(L, "cannot wait inside a libuv callback: start a task there (task.spawn) and wait in it");
+  if (vm->nesting >= WAIT_NESTING_MAX && !task_can_yield(vm, L))
+    luaL_error(L, "too many waits inside each other (%d): wait in a task, not in a coroutine or callback of its own",
+               WAIT_NESTING_MAX);
+}
+
 int script_await(lua_State *L, struct script_pending *pending) {
   struct script_vm *vm = script_vm_of(L);
   if (pending->has_results) return push_results(L, pending);
-  if (vm->closing) return luaL_error(L, "cannot wait: the program is ending");
-  if (io_loop_in_turn(vm->loop)) {
-    return luaL_error(L, "cannot wait inside a libuv callback: start a task there (task.spawn) and wait in it");
-  }
+  script_check_wait(L);
   if (task_can_yield(vm, L)) return task_wait(L, pending, on_resumed);
   return wait_in_place(L, vm, pending);
 }

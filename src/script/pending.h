@@ -2,6 +2,7 @@
  *
  *   static int verb(lua_State *L) {
  *     ... read and check all arguments (luaL_check* may longjmp) ...
+ *     script_check_wait(L);
  *     struct script_pending *pending = script_pending_push(L);   // pushed on the stack, anchored until completed
  *     start_something(..., on_done, pending);                    // on_done calls script_pending_complete
  *     return script_await(L, pending);                           // `return` it: it may yield
@@ -31,6 +32,9 @@ void script_pending_complete(struct script_pending *pending, script_push_results
 /* Instead of completing it: the operation was never started, or is given up. A waiter stays asleep until its task is
  * cancelled. */
 void script_pending_drop(struct script_pending *pending);
+
+/* Raises where script_await could not wait. A verb that cannot take back what it starts asks before it starts. */
+void script_check_wait(lua_State *L);
 
 /* Waits for the pending operation at the top of the stack and returns its results; use as `return script_await(L,
  * pending)`. */

@@ -296,6 +296,7 @@ static int handle_join(lua_State *L) {
   struct task *task = check_task(L);
   if (task == task->vm->current) return luaL_error(L, "a task cannot join itself");
   lua_settop(L, 1); /* the handle stays there, and with it the results, until they are pushed */
+  if (!task->ended) script_check_wait(L);
   task->claimed = true;
   if (task->ended) {
     list_remove(&task->link);

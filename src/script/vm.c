@@ -20,7 +20,13 @@ enum { CLOSING_TURNS_MAX = 8 }; /* for what the end of Lua objects left to the l
 
 const char *script_error_text(lua_State *L, int index) {
   index = lua_absindex(L, index);
-  if (luaL_callmeta(L, index, "__tostring") && lua_type(L, -1) == LUA_TSTRING) return lua_tostring(L, -1);
+  if (luaL_getmetafield(L, index, "__tostring") != LUA_TNIL) {
+    lua_pushvalue(L, index);
+    if (lua_pcall(L, 1, 1, 0) != LUA_OK)
+      return lua_pushfstring(L, "(error object is a %s value, whose __tostring failed: %s)", luaL_typename(L, index),
+                             lua_isstring(L, -1) ? lua_tostring(L, -1) : luaL_typename(L, -1));
+    if (lua_type(L, -1) == LUA_TSTRING) return lua_tostring(L, -1);
+  }
   if (lua_type(L, index) == LUA_TSTRING || lua_type(L, index) == LUA_TNUMBER) {
     lua_pushvalue(L, index);
     return lua_tostring(L, -1);
