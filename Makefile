@@ -90,7 +90,7 @@ FUZZ_TARGETS := $(patsubst spec/fuzz/%.c,$(BUILD)/%,$(sort $(wildcard spec/fuzz/
 # ---- the program ----
 
 .PHONY: all program native run test specs check mutants fuzz fuzz-now bench install clean help FORCE
-.PHONY: lint lint-format lint-includes lint-words lint-lua lint-tidy deps deps-lint deps-fuzz deps-bench
+.PHONY: lint lint-format lint-includes lint-purity lint-words lint-lua lint-tidy deps deps-lint deps-fuzz deps-bench
 # The specs' modules, too, so that `make && busted` works.
 all: program native
 program: $(BUILD)/kvserver
@@ -200,7 +200,7 @@ LUA_DIRS := $(wildcard lua spec scenarios)
 
 # Goes on after a failure, so that one run shows all.
 lint: deps deps-lint
-	@$(AGAIN) --keep-going lint-format lint-includes lint-words lint-lua lint-tidy
+	@$(AGAIN) --keep-going lint-format lint-includes lint-purity lint-words lint-lua lint-tidy
 
 lint-format:
 	$(call show,clang-format)
@@ -208,6 +208,9 @@ lint-format:
 lint-includes: program
 	$(call show,include table)
 	$(Q)$(BUILD)/kvserver spec/lint/include_table.lua src
+lint-purity: program
+	$(call show,purity of raft/core)
+	$(Q)$(BUILD)/kvserver spec/lint/purity.lua $(BUILD)/src/raft/core
 lint-words: program
 	$(call show,words)
 	$(Q)$(BUILD)/kvserver spec/lint/words.lua .
@@ -269,7 +272,7 @@ define HELP
 make              build/kvserver, and what the specs need beside it: then plain `busted` runs them
 make run          build it and run three nodes, 127.0.0.1:7001 to 7003   ARGS="--log-level warn ..."
 make test         build it and run the specs; report in build/specs.xml ARGS="spec/kvsm ..."
-make lint         format, static analysis, luacheck, the include table
+make lint         format, static analysis, luacheck, the include table, the purity of the Raft core
 make check        lint, test, test under both sanitizers
 make mutants      plant known bugs one at a time; the simulator must find each
 make fuzz         fuzz the HTTP and JSON readers                       FUZZ_SECONDS=60 each

@@ -135,6 +135,8 @@ static void read_listen(lua_State *L, int table, struct config *config) {
 
 /* ---- the cluster ---- */
 
+enum { MINUTE_MS = 60000 };
+
 /* A string at `index`, without NUL. */
 static const char *peer_text(lua_State *L, int index) {
   size_t len;
@@ -178,18 +180,25 @@ static bool is_member(const struct config *config, const char *id) {
   return false;
 }
 
+/* Digits at *text, which is moved behind them; 0 when there are none, more than MINUTE_MS for a number that is. */
+static uint32_t read_ms(const char **text) {
+  uint32_t ms = 0;
+  for (; **text >= '0' && **text <= '9'; (*text)++)
+    if (ms <= MINUTE_MS) ms = ms * 10 + (uint32_t)(**text - '0');
+  return ms;
+}
+
 static void read_timing(lua_State *L, int table, struct config *config) {
-  enum { MINUTE_MS = 60000 };
   config->heartbeat_ms = (uint32_t)number_field(L, table, "heartbeat_ms", 50, 1, MINUTE_MS);
   const char *range = string_field(L, table, "election_ms", "300-600");
-  unsigned min;
-  unsigned max;
-  char rest;
-  if (sscanf(range, "%6u-%6u%c", &min, &max, &rest) != 2 || min <= config->heartbeat_ms || max <= min ||
-      max > MINUTE_MS)
+  const char *rest = range;
+  config->election_min_ms = read_ms(&rest);
+  bool separated = *rest == '-';
+  if (separated) rest++;
+  config->election_max_ms = read_ms(&rest);
+  if (!separated || *rest != '\0' || config->election_min_ms <= config->heartbeat_ms ||
+      config->election_max_ms <= config->election_min_ms || config->election_max_ms > MINUTE_MS)
     luaL_error(L, "election_ms: expected MIN-MAX, above heartbeat_ms and up to %d, got \"%s\"", MINUTE_MS, range);
-  config->election_min_ms = min;
-  config->election_max_ms = max;
 }
 
 /* An own seed for each start: a seed that is given makes the choices of this node the same again. */
