@@ -14,7 +14,7 @@ local variables <const> = {
   [".data"] = true, [".bss"] = true, [".tdata"] = true, [".tbss"] = true, ["*COM*"] = true,
 }
 
--- All symbols of the folder's object files: a list of { path, name, section }; *UND* is that of what comes from outside.
+-- All symbols of the object files: a list of { path, name, section }; *UND* is that of what comes from outside.
 local function read_symbols(folder)
   local symbols = {}
   local list <close> = assert(io.popen(("find '%s' -name '*.o' | sort | xargs -r nm -A -f sysv"):format(folder)))

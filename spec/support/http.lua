@@ -82,8 +82,9 @@ end
 
 --- A connection to a port of this machine.
 -- @tparam integer port
-function M.connect(port)
-  return setmetatable({ socket = httpclient.raw { port = port } }, Connection)
+-- @tparam[opt="127.0.0.1"] string host
+function M.connect(port, host)
+  return setmetatable({ socket = httpclient.raw { host = host, port = port } }, Connection)
 end
 
 local Node = {}

@@ -6,6 +6,7 @@
 --     c:crash(leader)
 local client = require "kvserver.client"
 local cluster = require "kvserver.cluster"
+local http = require "spec.support.http"
 local server = require "kvserver.server"
 local task = require "kvserver.task"
 
@@ -13,7 +14,7 @@ local M = {}
 
 local TIMEOUT_MS <const> = 10000
 
---- Longer than nodes with the timing of `cluster` are silent before they campaign.
+--- Longer than nodes with the timing of `cluster` are silent before they campaign: who has not by then never will.
 M.ELECTION_OVER_MS = 600
 
 local Cluster = {}
@@ -24,6 +25,7 @@ Cluster.__index = Cluster
 function Cluster:start(id)
   local options = { id = id, listen = self.peers[id], peers = self.peers }
   for name, value in pairs(self.options) do options[name] = value end
+  for name, value in pairs(self.own_options[id] or {}) do options[name] = value end
   self.servers[id] = assert(server.start(options))
 end
 
@@ -75,18 +77,29 @@ function Cluster:client(id, options)
   return c
 end
 
+--- A connection to one node, for requests as bytes, closed with the cluster.
+-- @tparam string id
+-- @return as of spec.support.http
+function Cluster:connect(id)
+  local connection = http.connect(self.servers[id]:port(), self.host)
+  self.clients[#self.clients + 1] = connection.socket
+  return connection
+end
+
 function Cluster:__close()
   for _, c in ipairs(self.clients) do c:close() end
   for id in pairs(self.servers) do self:crash(id) end
 end
 
 --- Three nodes n1, n2 and n3, started. They are quicker to elect than by default, since specs wait for it.
--- @tparam[opt] table options of each
+-- @tparam[opt] table options of all
+-- @tparam[opt] table own_options id -> options of that one
 -- @return the cluster, a `<close>` value: `peers` (id -> HOST:PORT), `servers` (id -> kvserver.server)
-function M.cluster(options)
+function M.cluster(options, own_options)
   local host <const> = cluster.own_host()
   local self = setmetatable({
-    options = { heartbeat_ms = 30, election_ms = "200-400" }, servers = {}, clients = {},
+    options = { heartbeat_ms = 30, election_ms = "200-400" }, own_options = own_options or {}, host = host,
+    servers = {}, clients = {},
     peers = { n1 = host .. ":7001", n2 = host .. ":7002", n3 = host .. ":7003" },
   }, Cluster)
   for name, value in pairs(options or {}) do self.options[name] = value end

@@ -1,5 +1,5 @@
 /* What DistributedKV needs of a Raft node (seed: RaftNodeIface). It belongs to its user, distributedkv;
- * implementations: the local node that commits at once (server/local_node.h), the Raft node, and a fake in spec/.
+ * implementations: the Raft node (raft/node.h), and a fake in spec/.
  *
  * All calls on the node's loop. A call that returns STATUS_OK runs the wait's `done` exactly once, later, never inside
  * the call; a call that returns anything else never runs it. */

@@ -20,7 +20,7 @@ enum status raftnode_propose(struct raft_node *base, struct bytes command, struc
   buffer_append(&node->queued_waits, &wait, sizeof wait);
   list_init(&wait->link);
   wait->index = 0;
-  wait->term = 0;
+  wait->term = node->queued_count; /* until it is appended: where it stands */
   wait->is_write = true;
   node->queued_count++;
   node->proposals_count++;
@@ -33,12 +33,9 @@ static struct raft_wait **queued_waits(struct raftnode *node) {
 }
 
 bool raftnode_forget_queued(struct raftnode *node, const struct raft_wait *wait) {
-  for (uint32_t i = 0; i < node->queued_count; i++) {
-    if (queued_waits(node)[i] != wait) continue;
-    queued_waits(node)[i] = NULL;
-    return true;
-  }
-  return false;
+  if (!wait->is_write || wait->term >= node->queued_count || queued_waits(node)[wait->term] != wait) return false;
+  queued_waits(node)[wait->term] = NULL;
+  return true;
 }
 
 void raftnode_done_write(struct raftnode *node, struct raft_wait *wait, enum status status,

@@ -123,6 +123,18 @@ describe("a leader's proposal", function()
     assert.equal("closed", (n[1]:outcome(sent)))
   end)
 
+  it("is not searched for among all of its turn when nobody waits any more", function()
+    local waits, command <const> = {}, put("k", "v")
+    for i = 1, 60000 do waits[i] = assert(n[1]:propose(command)) end
+    local start = os.clock()
+    for i = #waits, 1, -1 do n[1]:cancel(waits[i]) end
+    assert.is_true(os.clock() - start < 0.5)
+    local last = n[1]:propose(put("k", "last"))
+    n:settle()
+    local status, index = n[1]:outcome(last)
+    assert.same({ "ok", #waits + 2 }, { status, index })
+  end)
+
   it("is refused while leadership is handed over, and after", function()
     assert.is_true(n[1]:transfer(2))
     assert.is_nil(n[1]:propose(put("k", "v")))
