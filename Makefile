@@ -154,7 +154,7 @@ $(BUILD)/lua_modules.o: $(BUILD)/lua_modules.S
 run: deps
 	@$(AGAIN) program
 	@if [ -t 0 ]; then set -m; fi; \
-	setpriv --pdeathsig TERM $(BUILD)/kvserver --script scenarios/cluster.lua $(ARGS)
+	setpriv --pdeathsig TERM $(BUILD)/kvserver --script scenarios/cluster.lua $(ARGS) || exit $$?
 
 # ---- specs ----
 

@@ -14,7 +14,8 @@ Try, in another terminal:
   curl http://LEADING/kv/greeting
   curl 'http://FOLLOWER/kv?prefix=g&read=stale'
   curl http://LEADING/status
-  kill -9 PID                                                     # the leader: another takes over
+  kill -9 PID                                                      # the leader: another takes over
+  AGAIN &
 README.md tours the rest. Ctrl-C stops them all.
 ]]
 
@@ -36,14 +37,22 @@ local function print_guide(nodes, leader)
     LEADING = nodes.addresses[leader],
     FOLLOWER = nodes.addresses[follower],
     PID = tostring(nodes.processes[leader].pid),
+    AGAIN = nodes:command(leader),
   })))
   io.stdout:flush()
 end
 
+local function start_nodes(host, options)
+  local ok, nodes = pcall(cluster.start, { host = host, options = options, show_log = true })
+  if ok then return nodes end
+  io.stderr:write(("The nodes did not start; the lines above say why. They need ports 7001 to 7003 of %s.\n"):format(
+    host))
+  os.exit(1, true)
+end
+
 local stopped = stop_signal()
 local host = arg[1] and not arg[1]:find("^%-") and table.remove(arg, 1) or "127.0.0.1"
-local options = table.move(arg, 1, #arg, 2, { "--memory" })
-local nodes <close> = cluster.start { host = host, options = options, show_log = true }
+local nodes <close> = start_nodes(host, table.move(arg, 1, #arg, 2, { "--memory" }))
 print_guide(nodes, (nodes:wait_leader()))
 stopped:wait()
 nodes:stop(table.unpack(nodes.ids))

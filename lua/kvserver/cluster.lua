@@ -70,6 +70,13 @@ function M.start(spec)
   return self
 end
 
+--- How a member is started by hand.
+-- @tparam string id
+-- @treturn string a command line
+function Cluster:command(id)
+  return table.concat(arguments(self, id), " ")
+end
+
 --- Starts a member without waiting for it.
 -- @tparam string id
 function Cluster:spawn(id)

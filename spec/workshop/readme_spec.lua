@@ -1,7 +1,11 @@
--- README.md as a promise: its tour is run with curl against a fresh node, its options are those of --help.
+-- README.md as a promise: its tour is run with curl against a fresh node, its cluster is started and loses a node, its
+-- options are those of --help.
 
+local client = require "kvserver.client"
+local cluster = require "kvserver.cluster"
 local options = require "kvserver.options"
 local process = require "kvserver.process"
+local task = require "kvserver.task"
 
 local function read_readme()
   local file <close> = assert(io.open("README.md"))
@@ -34,6 +38,34 @@ local function run(command)
   return (result.stdout:gsub("\r", ""):gsub("\n+$", ""))
 end
 
+-- The lines of all ```sh blocks of a section.
+local function section_lines(text, title)
+  local section = text:match("\n## " .. title .. "\n(.-)\n## ")
+  local lines = {}
+  for block in section:gmatch("\n```sh\n(.-)```") do
+    for line in block:gmatch("[^\n]+") do lines[#lines + 1] = line end
+  end
+  return lines
+end
+
+-- Until the node is ready that was just started: a reader takes longer to go on.
+local function wait_ready(url)
+  local node <close> = client.connect(url)
+  local function ready()
+    local answer = node:readyz()
+    return answer and answer.ok
+  end
+  assert(task.wait_until(ready, 10000), url)
+end
+
+-- A job of a shell with these lines before it, that ends when this process does.
+local function start_job(lines_before, line)
+  local command = ("%s\nexec %s"):format(table.concat(lines_before, "\n"), line:gsub("^build/kvserver", process.self()))
+  local job = process.spawn { args = { "setpriv", "--pdeathsig", "KILL", "bash", "-c", command } }
+  job:wait_line("ready on http://", 10000)
+  return job
+end
+
 describe("README.md", function()
   it("prints the answers of its tour as a fresh node gives them", function()
     local node <close> = process.spawn { args = { process.self(), "--memory", "--listen", "127.0.0.1:0" } }
@@ -47,6 +79,29 @@ describe("README.md", function()
       local place = ("README.md:%d: %s\n"):format(step.line, step.command)
       assert.equal(place .. without_time(table.concat(step.answer, "\n")), place .. without_time(answer))
     end
+  end)
+
+  it("has a section on clusters whose commands work as they are pasted, in their order", function()
+    local host <const> = cluster.own_host()
+    local settings, jobs, answers = {}, {}, {}
+    local _ <close> = setmetatable({}, { __close = function() for _, job in ipairs(jobs) do job:kill() end end })
+    for _, line in ipairs(section_lines(read_readme(), "A cluster")) do
+      local text = line:gsub("127%.0%.0%.1", host)
+      if text:find("^%u+=") then
+        settings[#settings + 1] = text
+      elseif text:find("^build/kvserver .* &$") then
+        jobs[#jobs + 1] = start_job(settings, text:sub(1, -3))
+      elseif text:find("^kill %-9 %%%d$") then
+        jobs[tonumber(text:match("%d$"))]:kill()
+      else
+        wait_ready(text:match("http://[^/]+"))
+        answers[#answers + 1] = run((text:gsub("^curl", "curl --silent", 1)))
+      end
+    end
+    assert.equal(4, #jobs)
+    assert.matches('"leader_hint":{"leader_id":"n[123]"', table.remove(answers, 3))
+    assert.same({ '{"ok":true}', '{"ok":true,"value":"hello"}', '{"ok":true}', '{"ok":true,"value":"hello again"}' },
+      answers)
   end)
 
   it("has an example of a script that runs", function()
