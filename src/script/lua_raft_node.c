@@ -53,6 +53,7 @@ struct node_handle {
   struct buffer applied; /* struct log_entry without commands */
   struct node_wait **waits;
   size_t waits_count;
+  size_t waits_capacity;
   char tokens[TOKENS]; /* a token is an address in here */
   uint64_t now_ms;
 };
@@ -331,7 +332,10 @@ static struct node_wait *new_wait(struct node_handle *handle, uint64_t deadline_
   wait->wait.deadline_ms = deadline_ms;
   wait->wait.done = on_done;
   wait->waiting = true;
-  handle->waits = xrealloc(handle->waits, (handle->waits_count + 1) * sizeof(handle->waits[0]));
+  if (handle->waits_count == handle->waits_capacity) {
+    handle->waits_capacity = 2 * handle->waits_capacity + 8;
+    handle->waits = xrealloc(handle->waits, handle->waits_capacity * sizeof(handle->waits[0]));
+  }
   handle->waits[handle->waits_count++] = wait;
   return wait;
 }
