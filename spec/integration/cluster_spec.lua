@@ -269,6 +269,24 @@ describe("a value", function()
   end)
 end)
 
+describe("clients that take all connections of a node", function()
+  it("do not keep other members out", function()
+    local c <close> = nodes.cluster { max_connections = 4 }
+    local leader, others = c:wait_leader()
+    for _ = 1, 8 do c:connect(leader) end
+    for _, id in ipairs(others) do -- comes anew
+      c:crash(id)
+      c:start(id)
+    end
+    wait_until(function() return c:leader() == leader end)
+    local client = c:connect(leader)
+    client:send(http.request "GET /healthz")
+    local reply = client:receive()
+    assert.equal(503, reply.status)
+    assert.matches('"err_code":"overloaded"', reply.body)
+  end)
+end)
+
 describe("nodes of two clusters", function()
   it("do not mix, even at each other's addresses", function()
     local c <close> = nodes.cluster()
