@@ -308,7 +308,7 @@ static void run_connection(struct bytes in, uint32_t random) {
   struct http_handler handler = {.context = &world, .classify = classify, .handle = handle, .error_body = error_body};
   uint64_t now_ms = 0;
   bool vanishes = draw(&world.random, 8) == 0;
-  world.connection = http_connection_create(&handler, &limits, now_ms);
+  world.connection = http_connection_create(&handler, &limits, false, now_ms);
   for (size_t at = 0; at < in.len && http_connection_wants_input(world.connection);) {
     size_t len = next_cut(CUT_SOMEWHERE, &world.random, in.len - at);
     struct bytes piece = lend(bytes_make(in.data + at, len));

@@ -699,6 +699,18 @@ describe("deadlines", function()
     assert.are.equal("408", told[2]:sub(1, 3))
   end)
 
+  it("are longer for the paths of members, once the path is known", function()
+    local connection = open_echo { member = { request_timeout_ms = 30000 } }
+    connection:feed("POST /raft/append_entries HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n", 100)
+    assert.are.equal(100 + REQUEST_TIMEOUT_MS, connection:deadline())
+    connection:feed("\r\nbo", 200)
+    assert.are.equal(100 + 30000, connection:deadline())
+    connection:feed("dy!", 29000)
+    assert.are.same({ "200 /raft/append_entries" }, (answers(connection:output())))
+    connection:feed("PUT /kv/a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n", 29100)
+    assert.are.equal(29100 + REQUEST_TIMEOUT_MS, connection:deadline())
+  end)
+
   it("begin anew when a connection becomes idle again", function()
     local connection = open_echo()
     connection:feed(get "/1", 1000)
@@ -859,5 +871,50 @@ describe("http.connection", function()
     assert.has_error(function() http.connection {} end, "handle: expected a function")
     assert.has_error(function() http.connection { handle = print, max_body = -1 } end,
       "max_body: expected 0 to 67108864")
+  end)
+end)
+
+describe("a connection for members only", function()
+  local function open_members_only()
+    return open_echo { members_only = true, max_body = 10, member = { max_body = 100, idle_timeout_ms = 7000 } }
+  end
+
+  it("serves members, with the limits of their paths", function()
+    local connection = open_members_only()
+    connection:feed(request("POST", "/raft/append_entries", "", ("x"):rep(100)), 0)
+    assert.are.same({ "200 /raft/append_entries" }, (answers(connection:output())))
+    assert.are.equal(7000, connection:deadline())
+    assert.is_false(connection:finished())
+  end)
+
+  for what, bytes in pairs {
+    ["a request"] = get "/kv/a",
+    ["a request whose body has not come"] = put("/kv/a", "12345"):sub(1, -5),
+    ["a request whose body is too large"] = put("/kv/a", ("x"):rep(11)),
+    ["a request that asks first"] = put("/kv/a", "12345", "Expect: 100-continue\r\n"):sub(1, -6),
+  } do
+    it("answers " .. what .. " of a client 503 and closes", function()
+      local connection = open_members_only()
+      connection:feed(bytes, 0)
+      local told, events = answers(connection:output())
+      assert.are.same({ "503 <503 too many connections>" }, told)
+      assert.are.equal("1", header(events[1], "Retry-After"))
+      assert.are.equal("close", header(events[1], "Connection"))
+      assert.is_true(connection:finished())
+    end)
+  end
+
+  it("does so after a member's request, too", function()
+    local connection = open_members_only()
+    connection:feed(request("POST", "/raft/vote", "", "v") .. get "/kv/a", 0)
+    assert.are.same({ "200 /raft/vote", "503 <503 too many connections>" }, (answers(connection:output())))
+    assert.is_true(connection:finished())
+  end)
+
+  it("waits for its first request no longer than for the rest of one", function()
+    local connection = open_members_only()
+    assert.are.equal(REQUEST_TIMEOUT_MS, connection:deadline())
+    connection:tick(REQUEST_TIMEOUT_MS)
+    assert.is_true(connection:finished())
   end)
 end)

@@ -269,6 +269,22 @@ describe("a value", function()
   end)
 end)
 
+describe("clients that take all connections of all nodes", function()
+  it("do not keep the members from each other", function()
+    local c <close> = nodes.cluster { max_connections = 1 }
+    for _, id in ipairs { "n1", "n2", "n3" } do c:crash(id) end
+    for _, id in ipairs { "n1", "n2", "n3" } do
+      c:start(id)
+      c:connect(id)
+    end
+    local client = c:connect(c:wait_leader())
+    client:send(http.request "GET /healthz")
+    local reply = client:receive()
+    assert.equal(503, reply.status)
+    assert.matches('"err_code":"overloaded"', reply.body)
+  end)
+end)
+
 describe("nodes of two clusters", function()
   it("do not mix, even at each other's addresses", function()
     local c <close> = nodes.cluster()

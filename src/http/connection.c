@@ -49,6 +49,9 @@ enum wait {
 struct http_connection {
   const struct http_handler *handler;
   const struct http_limits *limits;
+  const struct http_limits *request_limits; /* of the request that arrives, or came last */
+  bool members_only;
+  bool turned_away; /* by that: a client's request is arriving */
   struct http_parser *parser;
 
   struct list line; /* struct http_exchange in the order of the requests: handled, answer not yet in `output` */
@@ -69,6 +72,7 @@ struct http_connection {
   bool entered;     /* inside a call of the owner's, who looks at the output himself */
 
   enum wait wait;
+  uint64_t wait_since_ms;
   uint64_t deadline_ms; /* of `wait`; UINT64_MAX for WAIT_NOBODY */
 
   void (*ready)(void *context);
@@ -208,15 +212,33 @@ bool http_exchange_alive(const struct http_exchange *exchange) {
 /* ---- requests ---- */
 
 /* The connection's own answer, in its turn, and the last one. */
-static void refuse(struct http_connection *connection, int status, const char *text) {
+static void refuse_with(struct http_connection *connection, int status, const char *text, struct bytes extra) {
   struct buffer body;
   buffer_init(&body);
   connection->handler->error_body(connection->handler->context, status, text, &body);
   connection->closing = true;
   connection->owes_continue = false;
   struct http_exchange *exchange = exchange_create(connection, HTTP_EFFECT_READ);
-  http_exchange_reply(exchange, status, "application/json", (struct bytes){0}, buffer_view(&body));
+  http_exchange_reply(exchange, status, "application/json", extra, buffer_view(&body));
   buffer_deinit(&body);
+}
+
+static void refuse(struct http_connection *connection, int status, const char *text) {
+  refuse_with(connection, status, text, (struct bytes){0});
+}
+
+static void turn_away(struct http_connection *connection) {
+  refuse_with(connection, 503, HTTP_TOO_MANY_CONNECTIONS, bytes_of(HTTP_RETRY_AFTER));
+}
+
+/* The path of the request that arrives is known. */
+static uint64_t on_path(void *context, struct bytes path) {
+  struct http_connection *connection = context;
+  const struct http_handler *handler = connection->handler;
+  const struct http_limits *limits = handler->limits_of == NULL ? NULL : handler->limits_of(handler->context, path);
+  connection->request_limits = limits == NULL ? connection->limits : limits;
+  connection->turned_away = connection->members_only && !connection->request_limits->is_member;
+  return connection->request_limits->body_bytes_max;
 }
 
 /* Only the same effect may be in flight before that of the parser's message. */
@@ -252,7 +274,9 @@ static size_t parse(struct http_connection *connection, struct bytes in) {
     size_t used;
     enum http_progress progress = http_parser_feed(connection->parser, bytes_make(in.data + at, in.len - at), &used);
     at += used;
-    if (progress == HTTP_MESSAGE) {
+    if (connection->turned_away) {
+      turn_away(connection);
+    } else if (progress == HTTP_MESSAGE) {
       take_message(connection);
     } else if (progress == HTTP_HEAD_COMPLETE) {
       connection->owes_continue = at == in.len; /* who sends the body at once needs no permission */
@@ -286,16 +310,18 @@ static enum wait whom_to_wait_for(const struct http_connection *connection) {
   return connection->line_count == 0 ? WAIT_IDLE : WAIT_NOBODY;
 }
 
-/* A deadline stands until what it waits for has come: bytes alone do not move it. */
+static uint32_t timeout_of(const struct http_connection *connection, enum wait wait) {
+  if (wait == WAIT_REQUEST) return connection->request_limits->request_timeout_ms;
+  bool owes_proof = connection->members_only && !connection->request_limits->is_member;
+  return owes_proof ? connection->limits->request_timeout_ms : connection->request_limits->idle_timeout_ms;
+}
+
+/* A deadline stands until what it waits for has come: bytes alone do not move it, but the path can, by its limits. */
 static void set_deadline(struct http_connection *connection, uint64_t now_ms) {
   enum wait wait = whom_to_wait_for(connection);
-  const struct http_limits *limits = connection->limits;
-  if (wait == WAIT_NOBODY) {
-    connection->deadline_ms = UINT64_MAX;
-  } else if (wait != connection->wait) {
-    connection->deadline_ms = now_ms + (wait == WAIT_REQUEST ? limits->request_timeout_ms : limits->idle_timeout_ms);
-  }
+  if (wait != connection->wait) connection->wait_since_ms = now_ms;
   connection->wait = wait;
+  connection->deadline_ms = wait == WAIT_NOBODY ? UINT64_MAX : connection->wait_since_ms + timeout_of(connection, wait);
 }
 
 static void trim(struct http_connection *connection) {
@@ -320,13 +346,14 @@ static void leave(struct http_connection *connection, uint64_t now_ms) {
 /* ---- the owner's calls ---- */
 
 struct http_connection *http_connection_create(const struct http_handler *handler, const struct http_limits *limits,
-                                               uint64_t now_ms) {
+                                               bool members_only, uint64_t now_ms) {
   struct http_connection *connection = xcalloc(1, sizeof *connection);
   connection->handler = handler;
   connection->limits = limits;
+  connection->request_limits = limits;
+  connection->members_only = members_only;
   connection->parser = http_parser_create(HTTP_REQUESTS, limits->body_bytes_max);
-  if (handler->body_bytes_max != NULL)
-    http_parser_limit_by_path(connection->parser, handler->body_bytes_max, handler->context);
+  http_parser_limit_by_path(connection->parser, on_path, connection);
   list_init(&connection->line);
   list_init(&connection->waiting);
   buffer_init(&connection->output);
@@ -384,7 +411,7 @@ void http_connection_tick(struct http_connection *connection, uint64_t now_ms) {
   if (connection->wait == WAIT_REQUEST) {
     char text[REFUSAL_TEXT_MAX];
     snprintf(text, sizeof text, "the request did not arrive within --request-timeout-ms %" PRIu32,
-             connection->limits->request_timeout_ms);
+             connection->request_limits->request_timeout_ms);
     refuse(connection, 408, text);
   } else if (unsent_bytes(connection) == 0) {
     connection->closing = true;

@@ -24,6 +24,10 @@
 struct http_connection;
 struct http_exchange;
 
+/* What a connection beyond the limit hears, with status 503. */
+#define HTTP_TOO_MANY_CONNECTIONS "too many connections"
+#define HTTP_RETRY_AFTER          "Retry-After: 1\r\n"
+
 enum http_effect { HTTP_EFFECT_READ, HTTP_EFFECT_WRITE };
 enum { HTTP_EFFECTS_COUNT = HTTP_EFFECT_WRITE + 1 };
 
@@ -34,19 +38,23 @@ struct http_handler {
   void (*handle)(void *context, const struct http_message *request, struct http_exchange *exchange);
   /* Makes the body of an error that the connection itself answers (400, 408, 413, ...): appends JSON to `out`. */
   void (*error_body)(void *context, int status, const char *text, struct buffer *out);
-  /* NULL: http_limits.body_bytes_max, whatever the path. */
-  http_body_limit *body_bytes_max;
+  /* The limits of a request to this path (as sent, without the query), kept like those of the connection, which count
+   * when this, or what it says, is NULL. Until the path is known those of the request before count. */
+  const struct http_limits *(*limits_of)(void *context, struct bytes path);
 };
 
 struct http_limits {
   uint64_t body_bytes_max;
   uint32_t request_timeout_ms; /* from the first byte of a request to its last */
   uint32_t idle_timeout_ms;    /* between requests */
+  bool is_member;              /* the request may use a connection that is for members only */
 };
 
-/* `handler` and `limits` are kept (borrowed until destroy). Returns owned. */
+/* `handler` and `limits` are kept (borrowed until destroy). With `members_only`, which is for a connection beyond the
+ * limit of connections, anything but a request whose limits say is_member is answered 503 before its body has come, and
+ * the first request must come within the request timeout. Returns owned. */
 struct http_connection *http_connection_create(const struct http_handler *handler, const struct http_limits *limits,
-                                               uint64_t now_ms);
+                                               bool members_only, uint64_t now_ms);
 /* Exchanges in flight stay valid until they are answered; the answers are dropped. */
 void http_connection_destroy(struct http_connection *connection);
 

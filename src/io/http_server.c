@@ -28,8 +28,9 @@ struct http_server {
   struct list ready;       /* struct connection by `ready`: to be flushed at the end of the turn */
   size_t connections_count;
   size_t connections_max;
-  bool overload_logged; /* since the last accepted connection */
-  bool flushing;        /* end_of_turn goes through the ready list */
+  size_t member_connections; /* beyond it, for members of the cluster only */
+  bool overload_logged;      /* since the last accepted connection */
+  bool flushing;             /* end_of_turn goes through the ready list */
   struct io_timer *scan_timer;
   uint64_t scan_at_ms; /* what scan_timer is armed for; UINT64_MAX when it is not */
   uint64_t scanned_at_ms;
@@ -182,18 +183,20 @@ static void end_of_turn(struct io_hook *hook) {
   }
 }
 
-static void refuse_connection(struct http_server *server, struct io_tcp *tcp) {
+static void log_overload(struct http_server *server) {
   if (!server->overload_logged) {
     LOG_WARN("http", "too many connections", LOG_U64("limit", server->connections_max));
   }
   server->overload_logged = true;
+}
+
+static void refuse_connection(const struct http_server *server, struct io_tcp *tcp) {
   struct buffer body;
   struct buffer answer;
   buffer_init(&body);
   buffer_init(&answer);
-  server->handler->error_body(server->handler->context, 503, "too many connections", &body);
-  http_encode_response(&answer, 503, "application/json", bytes_of("Retry-After: 1\r\n"), buffer_view(&body), false,
-                       true);
+  server->handler->error_body(server->handler->context, 503, HTTP_TOO_MANY_CONNECTIONS, &body);
+  http_encode_response(&answer, 503, "application/json", bytes_of(HTTP_RETRY_AFTER), buffer_view(&body), false, true);
   io_tcp_write(tcp, buffer_view(&answer)); /* fits into the buffer of a fresh socket */
   io_tcp_close_lingering(tcp);
   buffer_deinit(&answer);
@@ -205,15 +208,18 @@ static const struct io_tcp_events connection_events = {
 
 static void on_accept(void *context, struct io_tcp *tcp) {
   struct http_server *server = context;
-  if (server->connections_count >= server->connections_max) {
+  bool members_only = server->connections_count >= server->connections_max;
+  if (members_only) log_overload(server);
+  if (server->connections_count >= server->connections_max + server->member_connections) {
     refuse_connection(server, tcp);
     return;
   }
-  server->overload_logged = false;
+  if (!members_only) server->overload_logged = false;
   struct connection *connection = xcalloc(1, sizeof *connection);
   connection->server = server;
   connection->tcp = tcp;
-  connection->http = http_connection_create(server->handler, server->limits, io_loop_now_ms(server->loop));
+  connection->http =
+      http_connection_create(server->handler, server->limits, members_only, io_loop_now_ms(server->loop));
   connection->stalled_until_ms = UINT64_MAX;
   list_init(&connection->ready);
   list_push_back(&server->connections, &connection->link);
@@ -240,7 +246,8 @@ enum status http_server_open(struct io_loop *loop, const char *host, uint16_t po
     free(server);
     return status;
   }
-  raise_file_limit(connections_max);
+  if (handler->limits_of != NULL) server->member_connections = HTTP_MEMBER_CONNECTIONS;
+  raise_file_limit(connections_max + server->member_connections);
   server->loop = loop;
   server->port = io_listener_port(server->listener);
   server->handler = handler;

@@ -9,10 +9,13 @@
 
 struct http_server;
 
+enum { HTTP_MEMBER_CONNECTIONS = 64 }; /* four for each possible member */
+
 /* Listens and serves `handler` (kept, as are `limits`). Beyond `connections_max` a new connection is answered 503
- * overloaded and closed; the process's limit of open files is raised to fit, as far as it may. Returns owned in *out.
- * Its end-of-turn hook is added to the loop when this is called: whoever must act before answers leave adds its hook
- * first. */
+ * overloaded and closed; if the handler tells limits by path, HTTP_MEMBER_CONNECTIONS more are let in, which only serve
+ * members of the cluster, so that clients cannot keep those out; the process's limit of open files is raised to fit, as
+ * far as it may. Returns owned in *out. Its end-of-turn hook is added to the loop when this is called: whoever must act
+ * before answers leave adds its hook first. */
 enum status http_server_open(struct io_loop *loop, const char *host, uint16_t port, uint32_t connections_max,
                              const struct http_handler *handler, const struct http_limits *limits,
                              struct http_server **out, struct error *err);

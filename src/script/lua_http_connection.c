@@ -8,7 +8,8 @@
  *   connection:output()  --> "HTTP/1.1 200 OK\r\n..."
  *
  * Options: handle(request, exchange); classify(request) -> "read" or "write" (default: GET and HEAD read);
- * error_body(status, text) -> string (default: the text); max_body, request_timeout_ms, idle_timeout_ms.
+ * error_body(status, text) -> string (default: the text); max_body, request_timeout_ms, idle_timeout_ms; member, a
+ * table of these three for paths below /raft/, which other members of a cluster use; members_only = true.
  *
  * An error in one of these functions must not jump through the connection's C frames: it is caught, the exchange at
  * hand is answered 500, and the method that Lua called raises it when the connection has come to rest. An exchange that
@@ -30,6 +31,7 @@ struct lua_connection {
   struct http_connection *connection; /* NULL once closed */
   struct http_handler handler;
   struct http_limits limits;
+  struct http_limits member_limits;
   lua_State *L;        /* of the method that is running; the connection is its first argument */
   uint64_t now_ms;     /* as last told */
   lua_Integer readies; /* calls of on_ready */
@@ -353,7 +355,7 @@ static const luaL_Reg exchange_methods[] = {{"reply", reply},
                                             {NULL, NULL}};
 
 static lua_Integer opt_limit(lua_State *L, const char *name, lua_Integer otherwise, lua_Integer max) {
-  lua_getfield(L, 1, name);
+  lua_getfield(L, -1, name);
   lua_Integer value = luaL_optinteger(L, -1, otherwise);
   if (value < 0 || value > max) luaL_error(L, "%s: expected 0 to %I", name, max);
   lua_pop(L, 1);
@@ -369,21 +371,50 @@ static void register_type(lua_State *L, const char *type, const luaL_Reg *method
   lua_pop(L, 1);
 }
 
-int lua_http_connection(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  if (lua_getfield(L, 1, "handle") != LUA_TFUNCTION) return luaL_error(L, "handle: expected a function");
-  struct http_limits limits = {
+/* Of the table at the top of the stack. */
+static struct http_limits read_limits(lua_State *L) {
+  return (struct http_limits){
       .body_bytes_max = (uint64_t)opt_limit(L, "max_body", BODY_BYTES_CAP, BODY_BYTES_CAP),
       .request_timeout_ms = (uint32_t)opt_limit(L, "request_timeout_ms", REQUEST_TIMEOUT_MS, UINT32_MAX),
       .idle_timeout_ms = (uint32_t)opt_limit(L, "idle_timeout_ms", IDLE_TIMEOUT_MS, UINT32_MAX)};
+}
+
+static struct http_limits read_member_limits(lua_State *L) {
+  struct http_limits limits = {0};
+  if (lua_getfield(L, 1, "member") == LUA_TTABLE) {
+    limits = read_limits(L);
+    limits.is_member = true;
+  }
+  lua_pop(L, 1);
+  return limits;
+}
+
+static const struct http_limits *limits_of(void *context, struct bytes path) {
+  const struct lua_connection *connection = context;
+  bool is_member = path.len >= 6 && memcmp(path.data, "/raft/", 6) == 0;
+  return is_member ? &connection->member_limits : NULL;
+}
+
+int lua_http_connection(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  if (lua_getfield(L, 1, "handle") != LUA_TFUNCTION) return luaL_error(L, "handle: expected a function");
+  lua_getfield(L, 1, "members_only");
+  bool members_only = lua_toboolean(L, -1);
+  lua_settop(L, 1);
+  struct http_limits limits = read_limits(L);
+  struct http_limits member_limits = read_member_limits(L);
   register_type(L, connection_type, connection_methods);
   register_type(L, exchange_type, exchange_methods);
   struct lua_connection *connection = lua_newuserdatauv(L, sizeof *connection, SLOTS - 1);
-  *connection = (struct lua_connection){.handler = {connection, classify, handle, error_body}, .limits = limits};
+  *connection = (struct lua_connection){
+      .handler = {connection, classify, handle, error_body, member_limits.is_member ? limits_of : NULL},
+      .limits = limits,
+      .member_limits = member_limits};
   luaL_setmetatable(L, connection_type);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, OPTIONS_SLOT);
-  connection->connection = http_connection_create(&connection->handler, &connection->limits, 0);
+  connection->connection = http_connection_create(&connection->handler, &connection->limits, members_only, 0);
   http_connection_on_ready(connection->connection, on_ready, connection);
   return 1;
 }

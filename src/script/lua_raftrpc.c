@@ -332,7 +332,8 @@ static int new_transport(lua_State *L) {
   transport->cluster = *cluster;
   transport->handler =
       (struct http_handler){.context = transport, .classify = classify, .handle = handle, .error_body = error_body};
-  transport->limits = (struct http_limits){BODY_BYTES_CAP, REQUEST_TIMEOUT_MS, IDLE_TIMEOUT_MS};
+  transport->limits = (struct http_limits){
+      .body_bytes_max = BODY_BYTES_CAP, .request_timeout_ms = REQUEST_TIMEOUT_MS, .idle_timeout_ms = IDLE_TIMEOUT_MS};
   list_init(&transport->events);
   options.cluster = &transport->cluster;
   transport->http = transporthttp_create(&options);

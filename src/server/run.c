@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "httpapi/httpapi.h"
 #include "io/http_server.h"
+#include "raft/transporthttp/link.h"
 #include "raft/transporthttp/routes.h"
 #include "server/jobs.h"
 #include "server/member.h"
@@ -22,9 +23,10 @@ struct server {
   struct member *member; /* NULL when the node is the caller's */
   struct distributedkv dkv;
   struct httpapi *api;
-  struct http_handler handler; /* the API's, and the member's for what comes from other members */
-  struct http_limits limits;
-  struct http_server *http; /* NULL when opening failed */
+  struct http_handler handler;      /* the API's, and the member's for what comes from other members */
+  struct http_limits limits;        /* of clients */
+  struct http_limits member_limits; /* of other members */
+  struct http_server *http;         /* NULL when opening failed */
   struct io_hook hook;
   struct jobs jobs;
   void (*stopped)(void *context); /* set while stopping */
@@ -69,10 +71,10 @@ static void error_body(void *context, int status, const char *text, struct buffe
   api->error_body(api->context, status, text, out);
 }
 
-/* Clients' limits act at admission only: what one member has admitted must reach every other. */
-static uint64_t body_bytes_max(void *context, struct bytes path) {
+/* Clients' limits act at admission only: what one member has admitted must reach every other, and in its own time. */
+static const struct http_limits *limits_of(void *context, struct bytes path) {
   struct server *server = context;
-  return is_for_member(server, path) ? RAFT_BODY_BYTES_MAX : server->config.body_bytes_max;
+  return is_for_member(server, path) ? &server->member_limits : &server->limits;
 }
 
 /* ---- life ---- */
@@ -82,6 +84,10 @@ static enum status open_http(struct server *server, struct error *err) {
   server->limits = (struct http_limits){.body_bytes_max = config->body_bytes_max,
                                         .request_timeout_ms = config->request_timeout_ms,
                                         .idle_timeout_ms = config->idle_timeout_ms};
+  server->member_limits = (struct http_limits){.body_bytes_max = RAFT_BODY_BYTES_MAX,
+                                               .request_timeout_ms = RAFT_BODY_BYTES_MAX / LINK_BYTES_PER_MS_MIN,
+                                               .idle_timeout_ms = config->idle_timeout_ms,
+                                               .is_member = true};
   enum status status = http_server_open(server->loop, config->listen_host, config->listen_port, config->connections_max,
                                         &server->handler, &server->limits, &server->http, err);
   if (status != STATUS_OK) return status;
@@ -97,7 +103,7 @@ static void init_server(struct server *server, struct io_loop *loop, const struc
                                           .classify = classify,
                                           .handle = handle,
                                           .error_body = error_body,
-                                          .body_bytes_max = body_bytes_max};
+                                          .limits_of = config->members_count > 1 ? limits_of : NULL};
   server->hook.run = on_turn_end;
   server->sm = kvsm_create();
   jobs_init(&server->jobs, loop, server->sm);
