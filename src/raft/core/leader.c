@@ -51,9 +51,10 @@ static void heartbeat_now(struct raft *raft) {
 }
 
 /* Only an entry of the own term is committed by counting; it takes the ones before it along (thesis 3.6.2, figure 3.7).
- */
+ * A fixed leader leads whatever its log is, so nothing is committed that its disk could still lose. */
 static void try_commit(struct raft *raft) {
   uint64_t index = decided_value(raft, raft->durable_index, false);
+  if (raft->config.fixed_leader != RAFT_NODE_NONE) index = raft_min(index, raft->durable_index);
   if (index < raft->term_first_index) return;
   bool first = raft->commit_index < raft->term_first_index;
   raft_advance_commit(raft, index);
@@ -284,8 +285,9 @@ static void handle_refusal(struct raft *raft, struct raft_peer *peer, const stru
   probe(peer, agreed_at_most(raft, peer, reply) + 1);
 }
 
-/* A peer that started anew may have lost what it acknowledged before. False for a word from a life that is over. */
-static bool follow_life(struct raft *raft, struct raft_peer *peer, uint64_t life) {
+/* A peer that started anew may have lost what it acknowledged before. False for a word from a life that is over. Only
+ * an unproven one needs a round of its own: known_life. */
+static bool follow_life(struct raft *raft, struct raft_peer *peer, uint64_t life, bool proven) {
   if (life == peer->life) return true;
   for (uint32_t i = 0; i < RAFT_LIVES_MAX; i++) {
     if (peer->past_lives[i] == life) return false;
@@ -298,8 +300,8 @@ static bool follow_life(struct raft *raft, struct raft_peer *peer, uint64_t life
     probe(peer, peer->next_index);
   }
   peer->life = life;
-  peer->life_round = ++raft->round;
-  peer->proven = false;
+  peer->life_round = proven ? 0 : ++raft->round;
+  peer->proven = proven;
   return true;
 }
 
@@ -317,8 +319,8 @@ static void confirm_rounds(struct raft *raft) {
 void raft_handle_append_reply(struct raft *raft, const struct raft_message *message, struct raft_output *out) {
   if (raft->role != RAFT_LEADER) return;
   struct raft_peer *peer = &raft->peers[message->from];
-  if (!follow_life(raft, peer, message->life)) return;
   const struct raft_append_reply *reply = &message->as.append_reply;
+  if (!follow_life(raft, peer, message->life, reply->proven)) return;
   if (reply->proven) peer->proven = peer->was_proven = true;
   peer->contact_ms = raft->now_ms;
   if (reply->round <= raft->round) peer->acked_round = raft_max(peer->acked_round, reply->round);
