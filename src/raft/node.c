@@ -33,7 +33,8 @@ static void start_core(struct raftnode *node, uint64_t now_ms) {
                                .inflight_max = options->inflight_max,
                                .message_bytes_max = options->message_bytes_max,
                                .log = {node, view_term_at, view_batch_end}};
-  struct raft_start start = {.last_index = node->storage->log->ops->last_index(node->storage->log)};
+  struct raft_start start = {.last_index = node->storage->log->ops->last_index(node->storage->log),
+                             .life = options->life};
   node->storage->stable->ops->load(node->storage->stable, &start.hard_state);
   if (start.last_index > 0) log_entry_term(node, start.last_index, &start.last_term);
   raft_init(&node->core, &config, &start, now_ms, prng_next(&node->prng));

@@ -31,6 +31,7 @@ struct raftnode_options {
   uint32_t inflight_max;      /* 1 .. RAFT_INFLIGHT_MAX */
   uint64_t message_bytes_max; /* entries of one AppendEntries */
   uint64_t seed;              /* of every random choice of this node */
+  uint64_t life;              /* not 0, drawn anew at each start, whatever the seed is: raft/core/raft.h */
 };
 
 /* Starts from what `storage` holds. Keeps all four until destroy; the state machine is empty. Returns owned. */

@@ -14,6 +14,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 enum {
   INFLIGHT_MAX = HTTP_PIPELINE_MAX / 2, /* AppendEntries with entries per link: heartbeats and votes fit beside them */
@@ -131,6 +132,14 @@ static void create_transport(struct member *member, const struct config *config,
   member->transport = transporthttp_create(&options);
 }
 
+/* From the system, never from the seed: a node that starts again with the same seed must not be taken for the one that
+ * held what it has lost. */
+static uint64_t draw_life(void) {
+  uint64_t life;
+  CHECK(getrandom(&life, sizeof life, 0) == (ssize_t)sizeof life);
+  return life | 1;
+}
+
 static void create_node(struct member *member, const struct config *config, struct kvsm *sm, uint64_t seed) {
   struct raftnode_options options = {.cluster = &member->cluster,
                                      .fixed_leader = cluster_find(&member->cluster, config->fixed_leader),
@@ -139,7 +148,8 @@ static void create_node(struct member *member, const struct config *config, stru
                                      .election_max_ms = config->election_max_ms,
                                      .inflight_max = INFLIGHT_MAX,
                                      .message_bytes_max = MESSAGE_BYTES_MAX,
-                                     .seed = seed};
+                                     .seed = seed,
+                                     .life = draw_life()};
   struct transporthttp_events events = {member, on_message, on_peer_down};
   member->node = raftnode_create(&options, mem_storage_base(member->storage), transporthttp_base(member->transport), sm,
                                  io_loop_now_ms(member->loop));

@@ -14,15 +14,16 @@ local M = {}
 local Nodes = {}
 
 local function create(self, number)
+  self.lives = self.lives + 1
   local options = { nodes = self.count, self = number, storage = self.storage[number], seed = number,
-    now = self.clock[number] }
+    life = self.lives, now = self.clock[number] }
   self[number] = raft.node(options)
 end
 
 --- @param count of nodes
 -- @return nodes by number, nobody leading
 function M.new(count)
-  local self = setmetatable({ count = count, clock = {}, storage = {}, down = {}, sent = {} }, Nodes)
+  local self = setmetatable({ count = count, lives = 0, clock = {}, storage = {}, down = {}, sent = {} }, Nodes)
   for number = 1, count do
     self.clock[number] = 0
     self.storage[number] = raft.storage()

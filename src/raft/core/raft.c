@@ -85,9 +85,10 @@ void raft_init(struct raft *raft, const struct raft_config *config, const struct
   CHECK(config->heartbeat_ms > 0 && config->election_min_ms > config->heartbeat_ms);
   CHECK(config->election_max_ms > config->election_min_ms);
   CHECK(config->inflight_max >= 1 && config->inflight_max <= RAFT_INFLIGHT_MAX);
+  CHECK(start->life != 0);
   memset(raft, 0, sizeof *raft);
   raft->config = *config;
-  raft->life = random | 1;
+  raft->life = start->life;
   raft->role = RAFT_FOLLOWER;
   raft->leader = RAFT_NODE_NONE;
   raft->transfer_to = RAFT_NODE_NONE;

@@ -76,6 +76,7 @@ struct raft_start {
   struct raft_hard_state hard_state;
   uint64_t last_index; /* of the durable log; 0: empty */
   uint64_t last_term;
+  uint64_t life; /* not 0; no two starts of a node have the same: what one of them says is not taken for another's */
 };
 
 /* ---- events ---- */
