@@ -9,12 +9,17 @@
 
 #include "base/check.h"
 
-/* A leader that was elected with an empty log founds the cluster: whom it has never seen proven has had nothing to lose
- * yet, and counts. */
+/* A leader that was elected with an empty log founds the cluster, and nobody is proven yet. It counts the lives that it
+ * heard of before it took office. What an earlier life of that peer may have decided, with others, lies before the
+ * election, and whoever elected this leader had nothing then: the peer and they are a majority without memory, which is
+ * beyond what any rule can make up for. What comes later that life remembers: it would not answer a leader of an older
+ * term. A life that is heard of only now, be it by a vote that was asked for before, may follow one that has decided
+ * something in the meantime, in a later term. */
 static bool counts_as_proven(const struct raft *raft, uint8_t node) {
   const struct raft_peer *peer = &raft->peers[node];
   bool founding = raft->term_first_index == 1;
-  return node == raft->config.self || peer->proven || (founding && !peer->was_proven);
+  bool early = peer->life != 0 && peer->life == peer->early_life;
+  return node == raft->config.self || peer->proven || (founding && early);
 }
 
 /* Node numbers by falling value: the newest round answered, or the match index. */
@@ -82,7 +87,9 @@ void raft_become_leader(struct raft *raft, struct raft_output *out) {
   raft->heartbeat_deadline_ms = raft->now_ms + raft->config.heartbeat_ms;
   for (uint8_t i = 0; i < raft->config.nodes_count; i++) {
     struct raft_peer *peer = &raft->peers[i];
+    uint64_t early_life = peer->early_life;
     memset(peer, 0, sizeof *peer);
+    peer->early_life = early_life;
     peer->contact_ms = raft->now_ms;
     probe(peer, raft->last_index + 1);
   }
@@ -321,7 +328,7 @@ void raft_handle_append_reply(struct raft *raft, const struct raft_message *mess
   struct raft_peer *peer = &raft->peers[message->from];
   const struct raft_append_reply *reply = &message->as.append_reply;
   if (!follow_life(raft, peer, message->life, reply->proven)) return;
-  if (reply->proven) peer->proven = peer->was_proven = true;
+  if (reply->proven) peer->proven = true;
   peer->contact_ms = raft->now_ms;
   if (reply->round <= raft->round) peer->acked_round = raft_max(peer->acked_round, reply->round);
   confirm_rounds(raft);

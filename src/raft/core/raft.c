@@ -139,6 +139,7 @@ static bool fixed_leader_allows(const struct raft *raft, const struct raft_messa
 static void handle_message(struct raft *raft, const struct raft_message *message, struct raft_output *out) {
   CHECK(message->from < raft->config.nodes_count && message->from != raft->config.self);
   if (!fixed_leader_allows(raft, message) || message->term > RAFT_TERM_MAX) return;
+  if (raft->role != RAFT_LEADER) raft->peers[message->from].early_life = message->life;
   if (message->type == RAFT_VOTE && message->as.vote.pre) {
     raft_handle_pre_vote(raft, message, out);
     return;

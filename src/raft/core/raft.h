@@ -146,7 +146,7 @@ struct raft_peer {
   uint64_t life;                       /* the one that match_index speaks of; 0: none yet */
   uint64_t life_round;                 /* first read round that was begun in that life */
   bool proven;                         /* the mark of that life */
-  bool was_proven;                     /* in any of its lives */
+  uint64_t early_life;                 /* the last one heard of before this leader took office; 0: none */
   uint64_t past_lives[RAFT_LIVES_MAX]; /* newest first: late words from them are dropped */
   bool probe_sent;                     /* PROBE: one message at a time, until a reply or the next heartbeat */
   bool heartbeat_due;
