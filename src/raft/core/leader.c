@@ -292,23 +292,33 @@ static void handle_refusal(struct raft *raft, struct raft_peer *peer, const stru
   probe(peer, agreed_at_most(raft, peer, reply) + 1);
 }
 
-/* A peer that started anew may have lost what it acknowledged before. False for a word from a life that is over. Only
- * an unproven one needs a round of its own: known_life. */
-static bool follow_life(struct raft *raft, struct raft_peer *peer, uint64_t life, bool proven) {
+/* Which life of a peer this leader believes in. A peer that started anew may have lost what it acknowledged before, so
+ * a word of another life replaces what is known; but words come late, doubled and in any order, and lives are numbers
+ * without an order. The echoed round gives them one: from `life_round` on, rounds were begun after a word of the known
+ * life had come. Who answers such a round was alive after that life had begun, and a node lives one life at a time: so
+ * the answer is of that life or of a later one, and is followed. An answer to an earlier round may be of a life that is
+ * over, also one that this leader has never heard of; it is dropped, and a round is begun that whoever lives now can
+ * answer, so that a later life is followed with its next answer.
+ *
+ * Rounds are counted from 0 in each term; an answer of this term echoes a round of this term, since there is one leader
+ * per term and raft_refuse_append echoes none. Only an unproven life needs its round at once: known_life. */
+static bool follow_life(struct raft *raft, struct raft_peer *peer, uint64_t life,
+                        const struct raft_append_reply *reply) {
   if (life == peer->life) return true;
-  for (uint32_t i = 0; i < RAFT_LIVES_MAX; i++) {
-    if (peer->past_lives[i] == life) return false;
+  bool known = peer->life != 0;
+  if (known && reply->round < peer->life_round) {
+    raft->round = raft_max(raft->round, peer->life_round);
+    return false;
   }
-  if (peer->life != 0) {
-    memmove(peer->past_lives + 1, peer->past_lives, (RAFT_LIVES_MAX - 1) * sizeof peer->past_lives[0]);
-    peer->past_lives[0] = peer->life;
+  if (known) {
     peer->match_index = 0;
     peer->acked_round = 0;
     probe(peer, peer->next_index);
   }
   peer->life = life;
-  peer->life_round = proven ? 0 : ++raft->round;
-  peer->proven = proven;
+  peer->life_round = raft->round + 1;
+  if (!reply->proven) raft->round++;
+  peer->proven = reply->proven;
   return true;
 }
 
@@ -327,7 +337,7 @@ void raft_handle_append_reply(struct raft *raft, const struct raft_message *mess
   if (raft->role != RAFT_LEADER) return;
   struct raft_peer *peer = &raft->peers[message->from];
   const struct raft_append_reply *reply = &message->as.append_reply;
-  if (!follow_life(raft, peer, message->life, reply->proven)) return;
+  if (!follow_life(raft, peer, message->life, reply)) return;
   if (reply->proven) peer->proven = true;
   peer->contact_ms = raft->now_ms;
   if (reply->round <= raft->round) peer->acked_round = raft_max(peer->acked_round, reply->round);

@@ -30,7 +30,6 @@
 
 enum {
   RAFT_INFLIGHT_MAX = 64, /* unacknowledged AppendEntries with entries per peer */
-  RAFT_LIVES_MAX = 4,     /* earlier lives of a peer that are remembered */
   RAFT_MESSAGES_MAX = 64  /* messages of one output; what does not fit goes with the next flush */
 };
 
@@ -138,17 +137,16 @@ enum raft_peer_state { RAFT_PEER_PROBE, RAFT_PEER_REPLICATE };
 
 struct raft_peer {
   enum raft_peer_state state;
-  uint64_t match_index;                /* known durable there; monotonic within a term */
-  uint64_t next_index;                 /* > match_index */
-  uint64_t contact_ms;                 /* last reply of this term */
-  uint64_t acked_round;                /* newest read round it answered */
-  uint64_t sent_round;                 /* newest read round it was told */
-  uint64_t life;                       /* the one that match_index speaks of; 0: none yet */
-  uint64_t life_round;                 /* first read round that was begun in that life */
-  bool proven;                         /* the mark of that life */
-  uint64_t early_life;                 /* the last one heard of before this leader took office; 0: none */
-  uint64_t past_lives[RAFT_LIVES_MAX]; /* newest first: late words from them are dropped */
-  bool probe_sent;                     /* PROBE: one message at a time, until a reply or the next heartbeat */
+  uint64_t match_index; /* known durable there; monotonic within a term */
+  uint64_t next_index;  /* > match_index */
+  uint64_t contact_ms;  /* last reply of this term */
+  uint64_t acked_round; /* newest read round it answered */
+  uint64_t sent_round;  /* newest read round it was told */
+  uint64_t life;        /* the one that match_index speaks of; 0: none yet */
+  uint64_t life_round;  /* rounds from this one on were begun after that life was heard of */
+  bool proven;          /* the mark of that life */
+  uint64_t early_life;  /* the last one heard of before this leader took office; 0: none */
+  bool probe_sent;      /* PROBE: one message at a time, until a reply or the next heartbeat */
   bool heartbeat_due;
   uint32_t inflight_count; /* REPLICATE: ring of the last indices in flight */
   uint32_t inflight_first;
