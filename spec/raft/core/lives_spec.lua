@@ -91,4 +91,27 @@ describe("a leader", function()
     c:deliver()
     assert.equal(2, c:state(1).commit_index)
   end)
+
+  it("does not take the round of an earlier term of its own for one of this term", function()
+    local c = cluster.new()
+    c:elect(1)
+    for _ = 1, 3 do c:read(1) end
+    local asked = c:take { to = 2, round = 3 }
+    c:take()
+    c:timeout(1, 1000)
+    assert.equal("follower", c:state(1).role)
+    c:elect(1)
+    assert.equal(2, c:state(1).commit_index)
+    for _, message in ipairs(asked) do c:give(message) end -- 2 refuses what is of term 1, from term 2
+    local late = c:take { from = 2 }
+    assert.equal(1, #late)
+    c:isolate(1)
+    c:elect(2)
+    c:propose(2)
+    c:deliver()
+    for _ = 1, 3 do c:read(1) end -- it has not noticed yet, and must not answer
+    for _, message in ipairs(late) do c:give(message) end
+    assert.equal("leader", c:state(1).role)
+    assert.equal(0, c:state(1).confirmed_round)
+  end)
 end)
