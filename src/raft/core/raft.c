@@ -136,9 +136,13 @@ static bool fixed_leader_allows(const struct raft *raft, const struct raft_messa
   return message->type == RAFT_APPEND_REPLY || message->type == RAFT_VOTE_REPLY;
 }
 
+static bool term_is_possible(const struct raft *raft, uint64_t term) {
+  return term <= RAFT_TERM_MAX && (term <= raft->hard_state.term || term - raft->hard_state.term <= RAFT_TERM_JUMP_MAX);
+}
+
 static void handle_message(struct raft *raft, const struct raft_message *message, struct raft_output *out) {
   CHECK(message->from < raft->config.nodes_count && message->from != raft->config.self);
-  if (!fixed_leader_allows(raft, message) || message->term > RAFT_TERM_MAX) return;
+  if (!fixed_leader_allows(raft, message) || !term_is_possible(raft, message->term)) return;
   if (raft->role != RAFT_LEADER) raft->peers[message->from].early_life = message->life;
   if (message->type == RAFT_VOTE && message->as.vote.pre) {
     raft_handle_pre_vote(raft, message, out);

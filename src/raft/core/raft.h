@@ -33,7 +33,11 @@ enum {
   RAFT_MESSAGES_MAX = 64  /* messages of one output; what does not fit goes with the next flush */
 };
 
-#define RAFT_TERM_MAX (UINT64_MAX / 2) /* a message of a later term is no message: terms never wrap around */
+/* A message of a later term is no message: terms never wrap around. */
+#define RAFT_TERM_MAX (UINT64_MAX / 2)
+/* Nor is one of a term so far above the own: elections do not lead there, and one such word, which every node would
+ * take over for good, would leave no terms to elect in. A node without state joins any cluster up to this term. */
+#define RAFT_TERM_JUMP_MAX (UINT64_C(1) << 32)
 
 enum raft_role { RAFT_FOLLOWER, RAFT_PRE_CANDIDATE, RAFT_CANDIDATE, RAFT_LEADER };
 
