@@ -313,6 +313,7 @@ void raftnode_turn(struct raftnode *node, uint64_t now_ms) {
   if (node->failed) {
     raftnode_refuse_queued(node, STATUS_NO_LEADER);
     raftnode_restart_reads(node);
+    drop_held(node);
   } else {
     raftnode_apply(node);
     raftnode_confirm_reads(node);

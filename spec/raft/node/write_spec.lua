@@ -255,6 +255,19 @@ describe("a node whose storage fails", function()
     assert.not_equal("ok", (n[1]:outcome(wait)))
   end)
 
+  it("at a sync acknowledges nothing either, and answers what waits for it with nothing", function()
+    local storage <close> = raft.storage()
+    local node <close> = raft.node { self = 1, storage = storage }
+    storage:fail_sync()
+    node:receive({ type = "vote", from = 2, to = 1, term = 1, life = 3 }, 1)
+    node:receive({ type = "append", from = 2, to = 1, term = 1, life = 3, entries_count = 1,
+      entries = raft.encode_entries { { term = 1 } } }, 2)
+    assert.same({}, node:sent())
+    node:turn(1)
+    assert.is_true(node:failed())
+    assert.same({ { type = "nothing", token = 1 }, { type = "nothing", token = 2 } }, node:sent())
+  end)
+
   it("does not vote", function()
     local storage <close> = raft.storage()
     local node <close> = raft.node { self = 1, storage = storage }
