@@ -65,11 +65,11 @@ struct raftnode {
   struct list proposed;     /* raft_wait by index, rising */
   struct list orphans;      /* their entries were cut here; they may still come back from elsewhere */
 
-  uint32_t reads_count;       /* all waiting reads */
-  struct list reads_new;      /* no round yet */
-  struct list reads_sent;     /* wait->term holds the round (leader) or the batch id (follower) */
+  uint32_t reads_count;   /* all waiting reads */
+  struct list reads_new;  /* no round yet, or to be asked for (again); wait->term: 0 or as below */
+  struct list reads_sent; /* wait->term: the round (leader), or the first question that was asked for it (follower) */
   struct list reads_applying; /* wait->index is known, to be applied */
-  uint64_t read_id;           /* follower: newest batch */
+  uint64_t read_id;           /* follower: newest question */
   uint64_t read_retry_ms;     /* follower: when to ask anew; UINT64_MAX: nothing asked */
   uint32_t remote_count;
   struct list remote_new;
