@@ -63,7 +63,7 @@ struct raftnode {
   uint32_t queued_count;
   uint32_t proposals_count; /* all waiting writes */
   struct list proposed;     /* raft_wait by index, rising */
-  struct list orphans;      /* their entries were cut here; they may still come back from elsewhere */
+  struct list orphans;      /* by index, rising: cut here; their entries may still come back from elsewhere */
 
   uint32_t reads_count;   /* all waiting reads */
   struct list reads_new;  /* no round yet, or to be asked for (again); wait->term: 0 or as below */

@@ -104,32 +104,30 @@ void raftnode_append_queued(struct raftnode *node) {
   clear_queued(node);
 }
 
+/* Both lists are rising, so what is moved is merged from the back. */
 void raftnode_orphan_from(struct raftnode *node, uint64_t index) {
+  struct list *behind = &node->orphans;
   while (!list_empty(&node->proposed) && wait_of(node->proposed.prev)->index >= index) {
     struct list *link = node->proposed.prev;
     list_remove(link);
-    list_push_back(&node->orphans, link);
+    while (behind->prev != &node->orphans && wait_of(behind->prev)->index > wait_of(link)->index)
+      behind = behind->prev;
+    list_push_back(behind, link);
+    behind = link;
   }
 }
 
-static void collect_orphans(struct raftnode *node, uint64_t index, struct list *finished) {
-  struct list *next = node->orphans.next;
-  while (next != &node->orphans) {
-    struct list *link = next;
-    next = next->next;
-    if (wait_of(link)->index != index) continue;
-    list_remove(link);
-    list_push_back(finished, link);
-  }
+/* Entries are applied in order, so those who wait for this one stand in front. */
+static void collect(struct list *waits, uint64_t index, struct list *finished) {
+  while (!list_empty(waits) && wait_of(waits->next)->index == index)
+    list_push_back(finished, list_pop_front(waits));
 }
 
 void raftnode_finish_writes(struct raftnode *node, uint64_t index, uint64_t term, const struct apply_result *result) {
   struct list finished;
   list_init(&finished);
-  collect_orphans(node, index, &finished);
-  if (!list_empty(&node->proposed) && wait_of(node->proposed.next)->index == index) {
-    list_push_back(&finished, list_pop_front(&node->proposed));
-  }
+  collect(&node->orphans, index, &finished);
+  collect(&node->proposed, index, &finished);
   while (!list_empty(&finished)) {
     struct raft_wait *wait = wait_of(finished.next);
     bool applied = wait->term == term;

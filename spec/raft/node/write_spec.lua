@@ -151,6 +151,46 @@ describe("a leader's proposal", function()
       assert.equal("new", n[1]:get("k"))
     end)
 
+    it("is told so among many that were cut at different times, each when its own place is taken", function()
+      local waits = { wait }
+      local function propose(count)
+        for _ = 1, count do waits[#waits + 1] = n[1]:propose(put("k", "old")) end
+        n:turn(1)
+      end
+      local function waiting()
+        local count = 0
+        for _, each in ipairs(waits) do
+          local outcome = n[1]:outcome(each)
+          assert.is_true(outcome == nil or outcome == "not_leader")
+          if outcome == nil then count = count + 1 end
+        end
+        return count
+      end
+      local function replace() -- 2 leads, its first entry takes the place of the first that is not committed
+        n:elect(2)
+        n.down = {}
+        n:heartbeat(2)
+        n:heartbeat(2)
+      end
+      propose(3) -- at 2 to 5
+      replace()
+      assert.equal(3, waiting())
+      n:elect(1) -- with its entry at 3
+      assert.equal(2, waiting())
+      n.down[1] = true
+      propose(3) -- at 4 to 6
+      replace()
+      assert.equal(3, waiting()) -- of those at 5, 5 and 6
+      n[2]:propose(put("k", "new"))
+      n:settle()
+      n:heartbeat(2)
+      assert.equal(1, waiting())
+      n[2]:propose(put("k", "new"))
+      n:settle()
+      n:heartbeat(2)
+      assert.equal(0, waiting())
+    end)
+
     it("goes on waiting when the leader has stepped down, and is timeout in the end", function()
       n:advance(1, 400)
       n:turn(1)
