@@ -9,13 +9,19 @@ static enum status not_leading(const struct raftnode *node) {
   return known ? STATUS_NOT_LEADER : STATUS_NO_LEADER;
 }
 
+/* A leader that cannot commit, whose clients come and go, would gather entries without end. */
+static bool has_room(struct raftnode *node, struct bytes command) {
+  if (node->queued.len > 0 && node->queued.len + command.len > NODE_PROPOSAL_BYTES_MAX) return false;
+  uint64_t queued = node->queued.len + (uint64_t)node->queued_count * NODE_ENTRY_BYTES;
+  return raftnode_uncommitted_bytes(node) + queued + command.len <= NODE_UNCOMMITTED_BYTES_MAX;
+}
+
 enum status raftnode_propose(struct raft_node *base, struct bytes command, struct raft_wait *wait) {
   struct raftnode *node = raftnode_of(base);
   CHECK(command.len > 0 && command.len <= UINT32_MAX);
   if (node->failed) return STATUS_NO_LEADER;
   if (node->core.role != RAFT_LEADER || node->core.transfer_to != RAFT_NODE_NONE) return not_leading(node);
-  if (node->proposals_count >= NODE_PROPOSALS_MAX) return STATUS_OVERLOADED;
-  if (node->queued.len > 0 && node->queued.len + command.len > NODE_PROPOSAL_BYTES_MAX) return STATUS_OVERLOADED;
+  if (node->proposals_count >= NODE_PROPOSALS_MAX || !has_room(node, command)) return STATUS_OVERLOADED;
   log_entry_encode(&node->queued, 0, command);
   buffer_append(&node->queued_waits, &wait, sizeof wait);
   list_init(&wait->link);
@@ -73,10 +79,7 @@ static void append_entries(struct raftnode *node) {
     buffer_append(&node->batch, &entry, sizeof entry);
     entry.index++;
   }
-  struct log_store *log = node->storage->log;
-  const struct log_entry *entries = (const struct log_entry *)(void *)node->batch.data;
-  if (log->ops->append(log, entries, node->out.append_count) != STATUS_OK) raftnode_fail(node);
-  buffer_clear(&node->batch);
+  raftnode_append_batch(node);
 }
 
 static void number_waits(struct raftnode *node) {

@@ -123,6 +123,38 @@ describe("a leader's proposal", function()
     assert.equal("closed", (n[1]:outcome(sent)))
   end)
 
+  it("is refused when more than 128 MB are not committed, whatever has become of their clients", function()
+    local large = put("k", ("v"):rep(1 << 20))
+    local function fill()
+      local count = 0
+      while true do
+        local wait, why = n[1]:propose(large, n.clock[1] + 30)
+        if not wait then return count, why end
+        count = count + 1
+      end
+    end
+    local function turn()
+      n:turn(1)
+      n:advance(1, 40)
+      n:turn(1) -- those that waited have their timeout
+    end
+    n.down[2], n.down[3] = true, true
+    local count, why = fill() -- what one turn takes
+    turn()
+    count = count + fill()
+    turn()
+    count = count + fill()
+    assert.equal("overloaded", why)
+    assert.is_true(count > 120 and count < 128, count)
+    turn()
+    assert.equal(0, fill())
+    assert.equal("leader", n[1]:status().role)
+    n.down[2] = nil
+    n:heartbeat(1)
+    assert.equal(n[1]:status().last_index, n[1]:status().commit_index)
+    assert.is_truthy(n[1]:propose(large))
+  end)
+
   it("is refused while leadership is handed over, and after", function()
     assert.is_true(n[1]:transfer(2))
     assert.is_nil(n[1]:propose(put("k", "v")))
