@@ -169,6 +169,7 @@ static void drop_held(struct raftnode *node) {
 }
 
 void raftnode_destroy(struct raftnode *node) {
+  node->closing = true;
   for (uint32_t i = 0; i < node->queued_count; i++) {
     struct raft_wait *wait = ((struct raft_wait **)(void *)node->queued_waits.data)[i];
     if (wait != NULL) raftnode_done_write(node, wait, STATUS_CLOSED, NULL);

@@ -12,7 +12,7 @@
 
 enum status raftnode_read_index(struct raft_node *base, struct raft_wait *wait) {
   struct raftnode *node = raftnode_of(base);
-  if (node->failed || node->core.leader == RAFT_NODE_NONE) return STATUS_NO_LEADER;
+  if (node->failed || node->closing || node->core.leader == RAFT_NODE_NONE) return STATUS_NO_LEADER;
   if (node->reads_count >= NODE_READS_MAX) return STATUS_OVERLOADED;
   node->reads_count++;
   node->touched = true;
@@ -25,6 +25,7 @@ enum status raftnode_read_index(struct raft_node *base, struct raft_wait *wait) 
 
 enum status raftnode_wait_applied(struct raft_node *base, struct raft_wait *wait) {
   struct raftnode *node = raftnode_of(base);
+  if (node->closing) return STATUS_CLOSED;
   if (node->reads_count >= NODE_READS_MAX) return STATUS_OVERLOADED;
   node->reads_count++;
   node->touched = true;

@@ -63,6 +63,7 @@ struct raftnode {
   uint64_t last_applied;
   bool touched; /* something came since the last turn: it must not wait for a deadline */
   bool failed;
+  bool closing; /* in raftnode_destroy: whoever hears that it is over is not taken on again */
 
   struct held_message *held; /* ring-free FIFO: held_first .. held_count */
   uint32_t held_first;

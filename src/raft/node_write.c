@@ -19,7 +19,7 @@ static bool has_room(struct raftnode *node, struct bytes command) {
 enum status raftnode_propose(struct raft_node *base, struct bytes command, struct raft_wait *wait) {
   struct raftnode *node = raftnode_of(base);
   CHECK(command.len > 0 && command.len <= UINT32_MAX);
-  if (node->failed) return STATUS_NO_LEADER;
+  if (node->failed || node->closing) return STATUS_NO_LEADER;
   if (node->core.role != RAFT_LEADER || node->core.transfer_to != RAFT_NODE_NONE) return not_leading(node);
   if (node->proposals_count >= NODE_PROPOSALS_MAX || !has_room(node, command)) return STATUS_OVERLOADED;
   log_entry_encode(&node->queued, 0, command);

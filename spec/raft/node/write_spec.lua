@@ -1,3 +1,4 @@
+local http = require "spec.support.http"
 local raft = require "kvserver.raft"
 local nodes = require "spec.raft.node.nodes"
 
@@ -349,6 +350,14 @@ describe("a node whose storage fails", function()
     for _, message in ipairs(node:sent()) do assert.equal("nothing", message.type) end
     storage:crash()
     assert.equal(0, storage:current_term())
+  end)
+end)
+
+describe("a node that is closed", function()
+  it("ends what waits for it, and takes on nothing new from those who hear of that", function()
+    local ended, accepted = http.native("closing_node").run()
+    assert.equal(3, ended)
+    assert.equal(0, accepted)
   end)
 end)
 
