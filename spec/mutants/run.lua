@@ -3,8 +3,8 @@
 --     kvserver --script spec/mutants/run.lua --build DIR [--seeds N] [--only NAME] [--no-clean-run]
 --
 -- DIR holds a finished build of this tree; the copy goes to DIR/mutants. Each mutant must be caught within N seeds, by
--- a detector that its row expects; the tree without bugs must pass the same seeds. Prints a table; ends with 1 when
--- something was not as it must be.
+-- a detector that the list expects, or by its own spec; the tree without bugs must pass the same seeds and specs.
+-- Prints a table; ends with 1 when something was not as it must be.
 local detectors = require "spec.mutants.detectors"
 local edits = require "spec.mutants.edits"
 local mutants = require "spec.mutants.list"
@@ -13,7 +13,7 @@ local task = require "kvserver.task"
 
 local BUILD_TIMEOUT_MS <const> = 300000
 local RUN_TIMEOUT_MS <const> = 600000
-local FORMAT <const> = "%-27s %-4s %-21s %6s  %s %s"
+local FORMAT <const> = "%-29s %-24s %-21s %6s  %s %s"
 
 local function usage(why)
   io.stderr:write(why, "\nusage: run.lua --build DIR [--seeds N] [--only NAME] [--no-clean-run]\n")
@@ -104,15 +104,30 @@ local function campaign(kvserver, seeds)
   }
 end
 
-local function caught(copy, seeds)
-  local done = campaign(copy .. "/build/kvserver", seeds)
+-- The detector that speaks first, what it says, and the seed; nil when nothing is found.
+local function by_campaign(kvserver, seeds)
+  local done = campaign(kvserver, seeds)
   if done.code == 0 then return nil end
   local seed, why = done.stdout:match("seed (%d+) failed: (.*)")
   if not seed then error("the campaign broke: " .. done.stdout .. done.stderr, 0) end
-  return math.tointeger(seed), why:match("[^\n]*check failed[^\n]*") or why:match("^[^\n]*")
+  why = why:match("[^\n]*check failed[^\n]*") or why:match("^[^\n]*")
+  return detectors.of(why), why, math.tointeger(seed)
+end
+
+local function run_spec(kvserver, file)
+  local line <const> = 'exec "$0" "$(command -v busted)" --ignore-lua --output=plainTerminal "$1"'
+  return process.run { args = { "/bin/sh", "-c", line, kvserver, file }, timeout_ms = RUN_TIMEOUT_MS }
+end
+
+local function by_spec(kvserver, mutant)
+  local done = run_spec(kvserver, mutant.spec)
+  if done.code == 0 then return nil end
+  if done.stdout:find(mutant.expect[1], 1, true) then return "its spec", mutant.expect[1] end
+  return "another spec", done.stdout:match("Failure[^\n]*\n[^\n]*") or done.stdout .. done.stderr
 end
 
 local function expected(mutant, detector)
+  if mutant.spec then return detector == "its spec" end
   for _, name in ipairs(mutant.expect) do
     if name == detector then return true end
   end
@@ -127,14 +142,19 @@ end
 
 -- Whether the mutant was caught as it must be; and the seed.
 local function try(options, copy, mutant)
+  local kvserver <const> = copy .. "/build/kvserver"
   plant(copy, mutant)
   make(copy)
-  local seed, why = caught(copy, options.seeds)
+  local detector, why, seed
+  if mutant.spec then
+    detector, why = by_spec(kvserver, mutant)
+  else
+    detector, why, seed = by_campaign(kvserver, options.seeds)
+  end
   take_back(copy, mutant)
-  local detector = seed and detectors.of(why) or "-"
-  local right = seed ~= nil and expected(mutant, detector)
-  print_row(mutant.name, mutant.row, detector, seed or "-", table.concat(mutant.expect, ", "),
-    right and "" or seed and "<- NOT EXPECTED: " .. why or "<- NOT CAUGHT")
+  local right = detector ~= nil and expected(mutant, detector)
+  print_row(mutant.name, mutant.seen, detector or "-", seed or "-", mutant.spec or table.concat(mutant.expect, ", "),
+    right and "" or detector and "<- NOT EXPECTED: " .. why or "<- NOT CAUGHT")
   return right, seed
 end
 
@@ -147,12 +167,15 @@ local function chosen(only)
   return list
 end
 
-local function without_bugs(options)
+local function without_bugs(options, list)
   local started <const> = task.now_ms()
   local done = campaign(process.self(), options.seeds)
-  local passed = done.code == 0
-  print(("without bugs: %s %d seeds in %.0f s"):format(passed and "passes" or "FAILS within", options.seeds,
-    (task.now_ms() - started) / 1000))
+  for _, mutant in ipairs(list) do
+    if mutant.spec and done.code == 0 then done = run_spec(process.self(), mutant.spec) end
+  end
+  local passed <const> = done.code == 0
+  print(("without bugs: %s %d seeds and the specs, in %.0f s"):format(passed and "passes" or "FAILS within",
+    options.seeds, (task.now_ms() - started) / 1000))
   if not passed then print(done.stdout) end
   return passed
 end
@@ -163,18 +186,19 @@ local function main(...)
   local copy <const> = options.build .. "/mutants"
   local list <const> = chosen(options.only)
   local started <const> = task.now_ms()
-  local wrong, seeds = 0, 0
+  local wrong, seeds, campaigns = 0, 0, 0
   make_copy(options.build, copy)
-  print_row("mutant", "row", "found by", "seeds", "expected", "")
+  print_row("mutant", "seen in", "found by", "seeds", "expected", "")
   for _, mutant in ipairs(list) do
     local ok, right, seed = pcall(try, options, copy, mutant)
     if not ok then error(mutant.name .. ": " .. tostring(right), 0) end
     wrong = wrong + (right and 0 or 1)
-    seeds = seeds + (seed or options.seeds)
+    campaigns = campaigns + (mutant.spec and 0 or 1)
+    seeds = seeds + (mutant.spec and 0 or seed or options.seeds)
   end
   print(("%d of %d caught as expected, after %.0f seeds on average, in %.0f s"):format(#list - wrong, #list,
-    seeds / #list, (task.now_ms() - started) / 1000))
-  local passed = not options.clean_run or without_bugs(options)
+    seeds / math.max(1, campaigns), (task.now_ms() - started) / 1000))
+  local passed = not options.clean_run or without_bugs(options, list)
   if wrong > 0 or not passed then os.exit(1, true) end
 end
 

@@ -254,6 +254,11 @@ static void commit_goes_back(struct stage *stage) {
   commit(stage, 0, 1);
 }
 
+static void commits_more_than_it_has(struct stage *stage) {
+  commit_entries(stage, 2);
+  commit(stage, 0, 3);
+}
+
 static void match_goes_back(struct stage *stage) {
   stage->cores[0].peers[1] = (struct raft_peer){.life = 7, .match_index = 5};
   lead(stage, 0, 1);
@@ -271,6 +276,12 @@ static void incomplete_leader(struct stage *stage) {
 static void applies_uncommitted(struct stage *stage) {
   append(stage, 0, 1, "");
   apply(stage, 0, bytes_of(""), done, 1);
+}
+
+static void applies_with_a_gap(struct stage *stage) {
+  commit_entries(stage, 2);
+  struct log_entry entry = {2, 1, bytes_of("entry")};
+  sim_check_applied(&stage->check, 0, &entry, &done, (struct hash128){1, 0});
 }
 
 static void applies_another_entry(struct stage *stage) {
@@ -346,9 +357,11 @@ static const struct {
     {"an entry of an old term is committed by counting", commits_an_old_term},
     {"another entry is committed at an index", commits_another_entry},
     {"a commit index goes back", commit_goes_back},
+    {"a commit index is beyond the log", commits_more_than_it_has},
     {"a leader's match index goes back", match_goes_back},
     {"a new leader lacks a committed entry", incomplete_leader},
     {"an entry is applied that is not committed", applies_uncommitted},
+    {"an entry is applied before the one in front of it", applies_with_a_gap},
     {"another entry is applied than was committed", applies_another_entry},
     {"an entry gives two results", results_differ},
     {"an entry gives two states", states_differ},

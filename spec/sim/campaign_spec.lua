@@ -57,8 +57,10 @@ describe("the campaign", function()
     assert.equal(0, done.code, done.stdout)
     assert.matches("40 seeds in", done.stdout)
     assert.matches("undecided 0 ", done.stdout)
-    for _, fault in ipairs { "crash", "untold", "restart", "wipe", "pause", "cut", "slow_disk", "fail_disk",
-      "clock_rate", "lost", "duplicated", "overtaken", "transfer", "link_down" } do
+    assert.is_true(tonumber(done.stdout:match("\nleader_crash +(%d+)")) >= 40)
+    for _, fault in ipairs { "isolate", "one_way", "partition", "storm", "crash", "untold", "restart", "wipe", "pause",
+      "cut", "slow_disk", "fail_disk", "fail_sync", "clock_rate", "lost", "duplicated", "overtaken", "transfer",
+      "link_down" } do
       local times = done.stdout:match("\n" .. fault .. " +(%d+)")
       assert.is_true(times and tonumber(times) > 0, fault)
     end
@@ -69,7 +71,7 @@ describe("the campaign", function()
       return { run = function(number)
         return { ok = number ~= 7, why = "planted", trace = "the trace", verdict = number ~= 7 and "pass" or nil,
           stats = { events = 1, acked_writes = 1, answered_reads = 1, leader_changes = 1, elections = 1,
-            commits = 1, faults = {} },
+            commits = 1, faults = {} }, tried = {},
           digest = "00", virtual_ms = 60000, cpu_s = 0.001 }
       end }]]
     local done = campaign({ "--seeds", "1..5000", "--jobs", "2" }, { KVSERVER_LUA = dir.path })
@@ -79,12 +81,27 @@ describe("the campaign", function()
     assert.is_true(tonumber(done.stdout:match("(%d+) seeds in")) < 200)
   end)
 
+  it("fails when too little happened in its seeds, on average", function()
+    local source <const> = [[
+      return { run = function()
+        return { ok = true, verdict = "pass", digest = "00", virtual_ms = 60000, cpu_s = 0.001, tried = {},
+          stats = { events = 1, acked_writes = %d, answered_reads = 300, leader_changes = %d, elections = 1,
+            commits = 1, faults = {} } }
+      end }]]
+    for _, case in ipairs { { 199, 3, "too few operations" }, { 200, 2, "too few leader changes" }, { 200, 3 } } do
+      local dir <close> = stand_in(source:format(case[1], case[2]))
+      local done = campaign({ "--seeds", "1..20" }, { KVSERVER_LUA = dir.path })
+      assert.equal(case[3] and 1 or 0, done.code)
+      assert.is_truthy(done.stdout:find(case[3] or "20 seeds in", 1, true))
+    end
+  end)
+
   it("fails when too many histories are undecided", function()
     local dir <close> = stand_in [[
       return { run = function(number)
         return { ok = true, verdict = number <= 2 and "undecided" or "pass", digest = "00", virtual_ms = 60000,
           cpu_s = 0.001, stats = { events = 1, acked_writes = 1, answered_reads = 1, leader_changes = 1, elections = 1,
-            commits = 1, faults = {} } }
+            commits = 1, faults = {} }, tried = {} }
       end }]]
     assert.equal(1, campaign({ "--seeds", "1..10" }, { KVSERVER_LUA = dir.path }).code)
     assert.equal(0, campaign({ "--seeds", "2..10" }, { KVSERVER_LUA = dir.path }).code)
@@ -96,7 +113,7 @@ describe("the campaign", function()
         if number == 3 then os.exit(99) end
         return { ok = true, verdict = "pass", digest = "00", virtual_ms = 60000, cpu_s = 0.001,
           stats = { events = 1, acked_writes = 1, answered_reads = 1, leader_changes = 1, elections = 1,
-            commits = 1, faults = {} } }
+            commits = 1, faults = {} }, tried = {} }
       end }]]
     local done = campaign({ "--seeds", "1..10", "--jobs", "1" }, { KVSERVER_LUA = dir.path })
     assert.equal(1, done.code)

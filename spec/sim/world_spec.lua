@@ -198,20 +198,22 @@ describe("a simulated world", function()
     assert.equal("2", result(world, old, { op = "get", key = "a" }).value)
   end)
 
-  it("stops a node for good when its disk fails, until it starts again", function()
-    local world <close> = sim.world { nodes = 3, seed = 6 }
-    local leader = await_start(world)
-    world:fail_disk(leader)
-    assert.equal("timeout", result(world, leader, { op = "put", key = "a", value = "1" }).status)
-    local others = { [1] = true, [2] = true, [3] = true }
-    others[leader] = nil
-    local new = await_leader(world, others)
-    assert.equal("ok", result(world, new, { op = "put", key = "a", value = "2" }).status)
-    world:crash(leader)
-    world:restart(leader)
-    world:run(2000)
-    assert.equal("2", result(world, leader, { op = "get", key = "a" }).value)
-  end)
+  for _, fail in ipairs { "fail_disk", "fail_sync" } do
+    it("stops a node for good by a disk's " .. fail .. ", until it starts again", function()
+      local world <close> = sim.world { nodes = 3, seed = 6 }
+      local leader = await_start(world)
+      world[fail](world, leader)
+      assert.equal("timeout", result(world, leader, { op = "put", key = "a", value = "1" }).status)
+      local others = { [1] = true, [2] = true, [3] = true }
+      others[leader] = nil
+      local new = await_leader(world, others)
+      assert.equal("ok", result(world, new, { op = "put", key = "a", value = "2" }).status)
+      world:crash(leader)
+      world:restart(leader)
+      world:run(2000)
+      assert.equal("2", result(world, leader, { op = "get", key = "a" }).value)
+    end)
+  end
 
   it("has leaders that step down within an election timeout once they are cut off", function()
     local world <close> = sim.world { nodes = 5, seed = 10 }
@@ -230,6 +232,38 @@ describe("a simulated world", function()
     local target = other_than(world, leader)
     assert.is_true(world:transfer(leader, target))
     assert.is_true(world:run(200, function() return world:leader() == target end))
+  end)
+
+  it("loses nothing with a fixed leader, whoever crashes, and goes on", function()
+    for seed = 1, 5 do
+      local world <close> = sim.world { nodes = 3, seed = seed, fixed_leader = 2, net = { loss = 0.02, reorder = 0.5 } }
+      assert.equal(2, await_start(world))
+      world:load { clients = 8, think_ms = 20, timeout_ms = 500 }
+      for i = 1, 20 do
+        local victim = i % 2 == 0 and 2 or world:random(3)
+        assert(world:run(100 + world:random(300)))
+        world:crash(victim, world:random(3))
+        assert(world:run(world:random(200)))
+        world:restart(victim)
+      end
+      local acked = world:stats().acked_writes
+      assert(world:run(3000))
+      assert.is_true(world:stats().acked_writes > acked + 50)
+      assert.equal("pass", (linear.check_world(world)))
+    end
+  end)
+
+  it("has no leader when the fixed one lost its memory, and the others keep what they have", function()
+    local world <close> = sim.world { nodes = 3, seed = 4, fixed_leader = 1 }
+    await_start(world)
+    assert.equal("ok", result(world, 1, { op = "put", key = "a", value = "1" }).status)
+    world:run(500)
+    world:crash(1)
+    assert.is_true(world:wipe(1))
+    world:restart(1)
+    assert.is_false(world:run(10000, function() return world:leader() ~= nil end))
+    assert.equal("1", result(world, 3, { op = "get", key = "a", policy = "stale" }).value)
+    assert.is_nil(world:violation())
   end)
 
   it("has clocks that run at rates of their own", function()

@@ -66,14 +66,15 @@ end
 local function start_core(self, number)
   local node = self.nodes[number]
   self.lives = self.lives + 1
-  local options = { nodes = #self.nodes, self = number, now = self.now, random = self.lives * 2 + 1 }
+  local options = { nodes = #self.nodes, self = number, now = self.now, random = self.lives * 2 + 1,
+    life = self.lives * 2 + 1 }
   for key, value in pairs(self.options) do
     if options[key] == nil then options[key] = value end
   end
   options.hard_state = node.durable.hard_state
   options.log = node.durable.log
   node.core = raft.core(options)
-  node.life = options.random
+  node.life = options.life
   node.up = true
   node.pending = {} -- disk work handed out, oldest first: { number, hard_state, log, last index }
   node.held = {} -- messages that wait for the disk

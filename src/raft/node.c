@@ -33,7 +33,8 @@ static void start_core(struct raftnode *node, uint64_t now_ms) {
                                .inflight_max = options->inflight_max,
                                .message_bytes_max = options->message_bytes_max,
                                .log = {node, view_term_at, view_batch_end}};
-  struct raft_start start = {.last_index = node->storage->log->ops->last_index(node->storage->log)};
+  struct raft_start start = {.last_index = node->storage->log->ops->last_index(node->storage->log),
+                             .life = options->life};
   node->storage->stable->ops->load(node->storage->stable, &start.hard_state);
   if (start.last_index > 0) log_entry_term(node, start.last_index, &start.last_term);
   raft_init(&node->core, &config, &start, now_ms, prng_next(&node->prng));
@@ -168,6 +169,7 @@ static void drop_held(struct raftnode *node) {
 }
 
 void raftnode_destroy(struct raftnode *node) {
+  node->closing = true;
   for (uint32_t i = 0; i < node->queued_count; i++) {
     struct raft_wait *wait = ((struct raft_wait **)(void *)node->queued_waits.data)[i];
     if (wait != NULL) raftnode_done_write(node, wait, STATUS_CLOSED, NULL);
@@ -312,6 +314,7 @@ void raftnode_turn(struct raftnode *node, uint64_t now_ms) {
   if (node->failed) {
     raftnode_refuse_queued(node, STATUS_NO_LEADER);
     raftnode_restart_reads(node);
+    drop_held(node);
   } else {
     raftnode_apply(node);
     raftnode_confirm_reads(node);

@@ -31,12 +31,13 @@ struct raftnode_options {
   uint32_t inflight_max;      /* 1 .. RAFT_INFLIGHT_MAX */
   uint64_t message_bytes_max; /* entries of one AppendEntries */
   uint64_t seed;              /* of every random choice of this node */
+  uint64_t life;              /* not 0, drawn anew at each start, whatever the seed is: raft/core/raft.h */
 };
 
 /* Starts from what `storage` holds. Keeps all four until destroy; the state machine is empty. Returns owned. */
 struct raftnode *raftnode_create(const struct raftnode_options *options, struct raft_storage *storage,
                                  struct raft_transport *transport, struct kvsm *sm, uint64_t now_ms);
-/* Waits end with STATUS_CLOSED, tokens are answered with nothing. */
+/* Waits end with STATUS_CLOSED, and nothing new is taken on; tokens are answered with nothing. */
 void raftnode_destroy(struct raftnode *node);
 /* The RaftNode interface for DistributedKV: propose, read_index, wait_applied, cancel, is_leader, leader_hint, status.
  */

@@ -1,6 +1,9 @@
 /* Linearizable reads (thesis 6.4). A leader's read waits for a round that left after it arrived; a follower asks the
  * leader, all reads of one turn together. Then the index must be applied here. Whenever leadership moves, what is not
- * confirmed starts over; deadlines bound everything. */
+ * confirmed starts over; deadlines bound everything.
+ *
+ * A follower asks anew when an answer does not come soon, since it may be lost; but the answer to any question that was
+ * asked after a read came is good for that read, so a slow one is taken as well. */
 #include "raft/node_state.h"
 
 #include <stdlib.h>
@@ -9,18 +12,20 @@
 
 enum status raftnode_read_index(struct raft_node *base, struct raft_wait *wait) {
   struct raftnode *node = raftnode_of(base);
-  if (node->failed || node->core.leader == RAFT_NODE_NONE) return STATUS_NO_LEADER;
+  if (node->failed || node->closing || node->core.leader == RAFT_NODE_NONE) return STATUS_NO_LEADER;
   if (node->reads_count >= NODE_READS_MAX) return STATUS_OVERLOADED;
   node->reads_count++;
   node->touched = true;
   wait->is_write = false;
   wait->index = 0;
+  wait->term = 0;
   list_push_back(&node->reads_new, &wait->link);
   return STATUS_OK;
 }
 
 enum status raftnode_wait_applied(struct raft_node *base, struct raft_wait *wait) {
   struct raftnode *node = raftnode_of(base);
+  if (node->closing) return STATUS_CLOSED;
   if (node->reads_count >= NODE_READS_MAX) return STATUS_OVERLOADED;
   node->reads_count++;
   node->touched = true;
@@ -109,7 +114,7 @@ static void ask_leader(struct raftnode *node) {
                                  .life = node->core.life};
   message.as.read.id = ++node->read_id;
   for (struct list *link = node->reads_new.next; link != &node->reads_new; link = link->next)
-    wait_of(link)->term = node->read_id;
+    if (wait_of(link)->term == 0) wait_of(link)->term = node->read_id;
   move_all(&node->reads_new, &node->reads_sent);
   if (node->read_retry_ms == UINT64_MAX) node->read_retry_ms = node->now_ms + node->options.election_min_ms / 2;
   node->transport->ops->send(node->transport, &message, bytes_make(NULL, 0));
@@ -124,7 +129,7 @@ void raftnode_receive_read_reply(struct raftnode *node, const struct raft_messag
   while (next != &node->reads_sent) {
     struct list *link = next;
     next = next->next;
-    if (wait_of(link)->term != reply->id) continue;
+    if (reply->id < wait_of(link)->term) continue;
     wait_of(link)->index = reply->index;
     list_remove(link);
     list_push_back(&node->reads_applying, link);
@@ -135,6 +140,8 @@ void raftnode_receive_read_reply(struct raftnode *node, const struct raft_messag
 /* ---- both ---- */
 
 void raftnode_restart_reads(struct raftnode *node) {
+  for (struct list *link = node->reads_sent.next; link != &node->reads_sent; link = link->next)
+    wait_of(link)->term = 0;
   move_all(&node->reads_sent, &node->reads_new);
   node->read_retry_ms = UINT64_MAX;
   refuse_remote(node, &node->remote_new);

@@ -5,16 +5,30 @@
 #include "base/buffer.h"
 #include "base/prng.h"
 #include "raft/node.h"
+#include "types/limits.h"
 
 enum {
   NODE_PROPOSALS_MAX = 65536, /* waiting writes; beyond: overloaded */
   NODE_PROPOSAL_BYTES_MAX =
-      67108864,                   /* bytes of one turn's commands; beyond: overloaded, but one command always fits */
+      67108864, /* bytes of one turn's commands; beyond: overloaded, but one command always fits */
+  NODE_UNCOMMITTED_BYTES_MAX = 2 * BODY_BYTES_CAP, /* entries that a leader could not commit yet; beyond: overloaded */
+  NODE_ENTRY_BYTES = 64,          /* what an entry takes beside its command, so their number is limited as well */
   NODE_READS_MAX = 65536,         /* waiting reads; beyond: overloaded */
   NODE_REMOTE_READS_MAX = 1024,   /* followers' reads waiting at the leader; beyond: refused */
   NODE_HELD_MAX = 4096,           /* messages that wait for the disk; beyond: dropped, as a network may */
   NODE_APPLY_BYTES_MAX = 1 << 20, /* entry bytes applied per turn, so that a long log does not stop the loop */
   NODE_SWEEP_MS = 20              /* how late a deadline may be noticed */
+};
+
+_Static_assert((int)NODE_UNCOMMITTED_BYTES_MAX > (int)BODY_BYTES_CAP + (int)NODE_ENTRY_BYTES,
+               "the largest command fits beside what a leader writes itself");
+
+/* An upper bound of what this process has appended and does not know to be committed, at a constant cost: entries up to
+ * `mark`, and those behind it. When the mark is committed, the second become the first. */
+struct uncommitted {
+  uint64_t mark;
+  uint64_t older_bytes;
+  uint64_t newer_bytes;
 };
 
 /* A message that may not leave before `message.after_sync` is durable. */
@@ -49,6 +63,7 @@ struct raftnode {
   uint64_t last_applied;
   bool touched; /* something came since the last turn: it must not wait for a deadline */
   bool failed;
+  bool closing; /* in raftnode_destroy: whoever hears that it is over is not taken on again */
 
   struct held_message *held; /* ring-free FIFO: held_first .. held_count */
   uint32_t held_first;
@@ -63,13 +78,14 @@ struct raftnode {
   uint32_t queued_count;
   uint32_t proposals_count; /* all waiting writes */
   struct list proposed;     /* raft_wait by index, rising */
-  struct list orphans;      /* their entries were cut here; they may still come back from elsewhere */
+  struct uncommitted uncommitted;
+  struct list orphans; /* by index, rising: cut here; their entries may still come back from elsewhere */
 
-  uint32_t reads_count;       /* all waiting reads */
-  struct list reads_new;      /* no round yet */
-  struct list reads_sent;     /* wait->term holds the round (leader) or the batch id (follower) */
+  uint32_t reads_count;   /* all waiting reads */
+  struct list reads_new;  /* no round yet, or to be asked for (again); wait->term: 0 or as below */
+  struct list reads_sent; /* wait->term: the round (leader), or the first question that was asked for it (follower) */
   struct list reads_applying; /* wait->index is known, to be applied */
-  uint64_t read_id;           /* follower: newest batch */
+  uint64_t read_id;           /* follower: newest question */
   uint64_t read_retry_ms;     /* follower: when to ask anew; UINT64_MAX: nothing asked */
   uint32_t remote_count;
   struct list remote_new;
@@ -95,6 +111,10 @@ static inline struct raft_wait *wait_of(struct list *link) {
 void raftnode_step(struct raftnode *node, struct raft_event *event, struct bytes entries, void *token);
 void raftnode_step_plain(struct raftnode *node, enum raft_event_type type);
 void raftnode_release_held(struct raftnode *node);
+/* Bytes of the entries behind the commit index, or somewhat more. */
+uint64_t raftnode_uncommitted_bytes(struct raftnode *node);
+/* Appends what stands in node->batch to the log, and clears it. */
+void raftnode_append_batch(struct raftnode *node);
 void raftnode_fail(struct raftnode *node);
 
 /* ---- node_write.c ---- */

@@ -22,10 +22,26 @@ static void batch_add(struct raftnode *node, const struct log_entry *entry) {
   buffer_append(&node->batch, entry, sizeof *entry);
 }
 
-static void append_batch(struct raftnode *node) {
+/* What was cut is counted until the mark is committed, which stays within the log. */
+uint64_t raftnode_uncommitted_bytes(struct raftnode *node) {
+  struct uncommitted *uncommitted = &node->uncommitted;
+  if (uncommitted->mark > node->core.last_index) uncommitted->mark = node->core.last_index;
+  for (int i = 0; i < 2 && node->core.commit_index >= uncommitted->mark; i++) {
+    uncommitted->older_bytes = uncommitted->newer_bytes;
+    uncommitted->newer_bytes = 0;
+    uncommitted->mark = node->core.last_index;
+  }
+  return uncommitted->older_bytes + uncommitted->newer_bytes;
+}
+
+void raftnode_append_batch(struct raftnode *node) {
+  raftnode_uncommitted_bytes(node); /* before it grows: forgets what is committed */
   struct log_store *log = node->storage->log;
   const struct log_entry *entries = (const struct log_entry *)(void *)node->batch.data;
-  must_store(node, log->ops->append(log, entries, node->batch.len / sizeof *entries));
+  size_t count = node->batch.len / sizeof *entries;
+  must_store(node, log->ops->append(log, entries, count));
+  for (size_t i = 0; i < count; i++)
+    node->uncommitted.newer_bytes += NODE_ENTRY_BYTES + entries[i].command.len;
   buffer_clear(&node->batch);
 }
 
@@ -47,7 +63,7 @@ static void carry_out_append(struct raftnode *node, struct bytes entries) {
   } else {
     return;
   }
-  append_batch(node);
+  raftnode_append_batch(node);
 }
 
 static void carry_out_disk(struct raftnode *node, struct bytes entries) {

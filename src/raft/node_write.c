@@ -9,13 +9,19 @@ static enum status not_leading(const struct raftnode *node) {
   return known ? STATUS_NOT_LEADER : STATUS_NO_LEADER;
 }
 
+/* A leader that cannot commit, whose clients come and go, would gather entries without end. */
+static bool has_room(struct raftnode *node, struct bytes command) {
+  if (node->queued.len > 0 && node->queued.len + command.len > NODE_PROPOSAL_BYTES_MAX) return false;
+  uint64_t queued = node->queued.len + (uint64_t)node->queued_count * NODE_ENTRY_BYTES;
+  return raftnode_uncommitted_bytes(node) + queued + command.len <= NODE_UNCOMMITTED_BYTES_MAX;
+}
+
 enum status raftnode_propose(struct raft_node *base, struct bytes command, struct raft_wait *wait) {
   struct raftnode *node = raftnode_of(base);
   CHECK(command.len > 0 && command.len <= UINT32_MAX);
-  if (node->failed) return STATUS_NO_LEADER;
+  if (node->failed || node->closing) return STATUS_NO_LEADER;
   if (node->core.role != RAFT_LEADER || node->core.transfer_to != RAFT_NODE_NONE) return not_leading(node);
-  if (node->proposals_count >= NODE_PROPOSALS_MAX) return STATUS_OVERLOADED;
-  if (node->queued.len > 0 && node->queued.len + command.len > NODE_PROPOSAL_BYTES_MAX) return STATUS_OVERLOADED;
+  if (node->proposals_count >= NODE_PROPOSALS_MAX || !has_room(node, command)) return STATUS_OVERLOADED;
   log_entry_encode(&node->queued, 0, command);
   buffer_append(&node->queued_waits, &wait, sizeof wait);
   list_init(&wait->link);
@@ -70,10 +76,7 @@ static void append_entries(struct raftnode *node) {
     buffer_append(&node->batch, &entry, sizeof entry);
     entry.index++;
   }
-  struct log_store *log = node->storage->log;
-  const struct log_entry *entries = (const struct log_entry *)(void *)node->batch.data;
-  if (log->ops->append(log, entries, node->out.append_count) != STATUS_OK) raftnode_fail(node);
-  buffer_clear(&node->batch);
+  raftnode_append_batch(node);
 }
 
 static void number_waits(struct raftnode *node) {
@@ -101,32 +104,30 @@ void raftnode_append_queued(struct raftnode *node) {
   clear_queued(node);
 }
 
+/* Both lists are rising, so what is moved is merged from the back. */
 void raftnode_orphan_from(struct raftnode *node, uint64_t index) {
+  struct list *behind = &node->orphans;
   while (!list_empty(&node->proposed) && wait_of(node->proposed.prev)->index >= index) {
     struct list *link = node->proposed.prev;
     list_remove(link);
-    list_push_back(&node->orphans, link);
+    while (behind->prev != &node->orphans && wait_of(behind->prev)->index > wait_of(link)->index)
+      behind = behind->prev;
+    list_push_back(behind, link);
+    behind = link;
   }
 }
 
-static void collect_orphans(struct raftnode *node, uint64_t index, struct list *finished) {
-  struct list *next = node->orphans.next;
-  while (next != &node->orphans) {
-    struct list *link = next;
-    next = next->next;
-    if (wait_of(link)->index != index) continue;
-    list_remove(link);
-    list_push_back(finished, link);
-  }
+/* Entries are applied in order, so those who wait for this one stand in front. */
+static void collect(struct list *waits, uint64_t index, struct list *finished) {
+  while (!list_empty(waits) && wait_of(waits->next)->index == index)
+    list_push_back(finished, list_pop_front(waits));
 }
 
 void raftnode_finish_writes(struct raftnode *node, uint64_t index, uint64_t term, const struct apply_result *result) {
   struct list finished;
   list_init(&finished);
-  collect_orphans(node, index, &finished);
-  if (!list_empty(&node->proposed) && wait_of(node->proposed.next)->index == index) {
-    list_push_back(&finished, list_pop_front(&node->proposed));
-  }
+  collect(&node->orphans, index, &finished);
+  collect(&node->proposed, index, &finished);
   while (!list_empty(&finished)) {
     struct raft_wait *wait = wait_of(finished.next);
     bool applied = wait->term == term;

@@ -3,7 +3,7 @@
  *   local core = raft.core{nodes = 3, self = 1, heartbeat_ms = 50, election_min_ms = 300, election_max_ms = 600,
  *                          inflight_max = 8, message_bytes_max = 10, entry_bytes = 1, fixed_leader = nil,
  *                          hard_state = {term = 1, voted_for = nil, proven = true}, log = {1, 1},
- *                          log_base = 0, log_base_term = 0, now = 0, random = 0}
+ *                          log_base = 0, log_base_term = 0, now = 0, random = 0, life = 1}
  *     log_base: that many entries of log_base_term lie before those of `log`; entry_bytes: the size of each entry
  *   core:step{type = "timeout" | "message" | "propose" | "read" | "flush" | "synced" | "peer_down" | "transfer" |
  *             "learn", now =, random =, message =, count =, peer =, sync =, index =, term =}
@@ -112,7 +112,10 @@ static void read_log(lua_State *L, struct core_handle *core) {
 }
 
 static struct raft_start check_start(lua_State *L, struct core_handle *core) {
-  struct raft_start start = {.hard_state = {.voted_for = RAFT_NODE_NONE}, .last_index = log_last(core)};
+  struct raft_start start = {.hard_state = {.voted_for = RAFT_NODE_NONE},
+                             .last_index = log_last(core),
+                             .life = lua_raft_integer_or(L, 1, "life", 1)};
+  if (start.life == 0) luaL_error(L, "life: expected a number that is not 0");
   if (start.last_index > 0) start.last_term = log_term_at(core, start.last_index);
   if (lua_getfield(L, 1, "hard_state") != LUA_TNIL) start.hard_state = lua_raft_check_hard_state(L, lua_gettop(L));
   lua_pop(L, 1);

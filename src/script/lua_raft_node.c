@@ -1,11 +1,10 @@
 /* A whole Raft node in Lua: the real node over a memory storage and a state machine of its own; network, disk and time
  * are the script's.
  *
- *   local node <close> = raft.node{self = 1, nodes = 3, storage = | nil, now = 0, seed = 1, heartbeat_ms = 50,
- *                                  election_min_ms = 300, election_max_ms = 600, inflight_max = 8,
- *                                  message_bytes_max = 65536, fixed_leader = nil}      members are n1, n2, ...
- *   node:turn(now)   node:deadline()   node:set_now(now): the time of what comes before the next turn
- *   node:receive(message [, token])    message.entries: encoded (raft.encode_entries); token: 1 .. 255, of a request
+ *   local node <close> = raft.node{self = 1, nodes = 3, storage = | nil, now = 0, seed = 1, life = 1, heartbeat_ms =
+ * 50, election_min_ms = 300, election_max_ms = 600, inflight_max = 8, message_bytes_max = 65536, fixed_leader = nil}
+ * members are n1, n2, ... node:turn(now)   node:deadline()   node:set_now(now): the time of what comes before the next
+ * turn node:receive(message [, token])    message.entries: encoded (raft.encode_entries); token: 1 .. 255, of a request
  *   node:sent() -> messages that left since the last call, an append's with entries and entries_count; an answer has
  * its token; {type = "nothing", token =} when there is nothing to answer node:synced() -> true when the oldest disk
  * work was there to be completed        node:peer_down(n) node:propose(command, deadline), node:read(deadline),
@@ -220,11 +219,12 @@ static struct raftnode_options check_options(lua_State *L, const struct cluster 
       .inflight_max = (uint32_t)lua_raft_integer_or(L, 1, "inflight_max", 8),
       .message_bytes_max = lua_raft_integer_or(L, 1, "message_bytes_max", 65536),
       .seed = lua_raft_integer_or(L, 1, "seed", 1),
+      .life = lua_raft_integer_or(L, 1, "life", 1),
   };
   bool times = options.heartbeat_ms > 0 && options.election_min_ms > options.heartbeat_ms &&
                options.election_max_ms > options.election_min_ms;
   bool window = options.inflight_max >= 1 && options.inflight_max <= RAFT_INFLIGHT_MAX;
-  if (!times || !window) luaL_error(L, "no node can be made of these numbers");
+  if (!times || !window || options.life == 0) luaL_error(L, "no node can be made of these numbers");
   return options;
 }
 

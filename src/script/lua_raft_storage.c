@@ -7,7 +7,8 @@
  *   storage:append{{index =, term =, command = bytes}, ...}  storage:delete_from(index)
  *   storage:read(lo, hi) -> {{index =, term =, command = bytes}, ...} | nil, status
  *   storage:batch_end(lo, last, bytes_max)
- *   storage:sync(number)  storage:complete() -> number, last index | nil   storage:crash()  :wipe()  :fail() */
+ *   storage:sync(number)  storage:complete() -> number, last index | nil   storage:crash()  :wipe()
+ *   storage:fail()  storage:fail_sync(): from the next sync on */
 #include <lauxlib.h>
 #include <stdlib.h>
 
@@ -238,6 +239,11 @@ static int storage_fail(lua_State *L) {
   return 0;
 }
 
+static int storage_fail_sync(lua_State *L) {
+  mem_storage_fail_sync(check_memory(L));
+  return 0;
+}
+
 static const luaL_Reg storage_methods[] = {{"current_term", storage_current_term},
                                            {"set_current_term", storage_set_current_term},
                                            {"voted_for", storage_voted_for},
@@ -256,6 +262,7 @@ static const luaL_Reg storage_methods[] = {{"current_term", storage_current_term
                                            {"crash", storage_crash},
                                            {"wipe", storage_wipe},
                                            {"fail", storage_fail},
+                                           {"fail_sync", storage_fail_sync},
                                            {"close", storage_close},
                                            {"__gc", storage_close},
                                            {"__close", storage_close},

@@ -1,7 +1,7 @@
 /* The faults of a simulated world in Lua. Those that a node may be in no state for return whether they happened.
  *
  *   world:crash(n [, untold])  world:restart(n)  world:wipe(n)  world:pause(n)  world:resume(n)  world:transfer(n, to)
- *   world:slow_disk(n, ms)  world:fail_disk(n)  world:clock_rate(n, rate)
+ *   world:slow_disk(n, ms)  world:fail_disk(n)  world:fail_sync(n)  world:clock_rate(n, rate)
  *   world:cut(from, to)  world:mend(from, to)  world:heal()  world:link_down(n, peer)
  *   world:net{delay_us =, jitter_us =, tail =, tail_us =, loss =, duplicate =, reorder =}        between all nodes
  *   world:net({...}, from, to)                                    what is absent is as in a world without faults */
@@ -51,7 +51,11 @@ static int world_slow_disk(lua_State *L) {
 }
 
 static int world_fail_disk(lua_State *L) {
-  return push_happened(L, sim_world_fail_disk(lua_sim_check(L), lua_sim_check_node(L, 2)));
+  return push_happened(L, sim_world_fail_disk(lua_sim_check(L), lua_sim_check_node(L, 2), false));
+}
+
+static int world_fail_sync(lua_State *L) {
+  return push_happened(L, sim_world_fail_disk(lua_sim_check(L), lua_sim_check_node(L, 2), true));
 }
 
 static int world_clock_rate(lua_State *L) {
@@ -114,6 +118,7 @@ void lua_sim_add_faults(lua_State *L) {
                                      {"transfer", world_transfer},
                                      {"slow_disk", world_slow_disk},
                                      {"fail_disk", world_fail_disk},
+                                     {"fail_sync", world_fail_sync},
                                      {"clock_rate", world_clock_rate},
                                      {"cut", world_cut},
                                      {"mend", world_mend},

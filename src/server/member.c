@@ -14,6 +14,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 enum {
   INFLIGHT_MAX = HTTP_PIPELINE_MAX / 2, /* AppendEntries with entries per link: heartbeats and votes fit beside them */
@@ -131,6 +132,14 @@ static void create_transport(struct member *member, const struct config *config,
   member->transport = transporthttp_create(&options);
 }
 
+/* From the system, never from the seed: a node that starts again with the same seed must not be taken for the one that
+ * held what it has lost. */
+static uint64_t draw_life(void) {
+  uint64_t life;
+  CHECK(getrandom(&life, sizeof life, 0) == (ssize_t)sizeof life);
+  return life | 1;
+}
+
 static void create_node(struct member *member, const struct config *config, struct kvsm *sm, uint64_t seed) {
   struct raftnode_options options = {.cluster = &member->cluster,
                                      .fixed_leader = cluster_find(&member->cluster, config->fixed_leader),
@@ -139,7 +148,8 @@ static void create_node(struct member *member, const struct config *config, stru
                                      .election_max_ms = config->election_max_ms,
                                      .inflight_max = INFLIGHT_MAX,
                                      .message_bytes_max = MESSAGE_BYTES_MAX,
-                                     .seed = seed};
+                                     .seed = seed,
+                                     .life = draw_life()};
   struct transporthttp_events events = {member, on_message, on_peer_down};
   member->node = raftnode_create(&options, mem_storage_base(member->storage), transporthttp_base(member->transport), sm,
                                  io_loop_now_ms(member->loop));
@@ -197,14 +207,14 @@ bool member_pending(const struct member *member) {
 
 /* ---- leaving ---- */
 
-/* The member that was heard of within a heartbeat or so, and holds most. */
+/* The member that was heard of within a heartbeat or so, and holds most. An unproven one may not campaign at once. */
 static uint8_t best_prepared(const struct member *member) {
   const struct raft *core = raftnode_core(member->node);
   uint8_t best = RAFT_NODE_NONE;
   for (uint8_t i = 0; i < member->cluster.members_count; i++) {
     const struct raft_peer *peer = &core->peers[i];
     bool heard = core->now_ms - peer->contact_ms < core->config.election_min_ms;
-    if (i == member->cluster.self || !heard) continue;
+    if (i == member->cluster.self || !heard || !peer->proven) continue;
     if (best == RAFT_NODE_NONE || peer->match_index > core->peers[best].match_index) best = i;
   }
   return best;

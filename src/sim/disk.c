@@ -129,8 +129,12 @@ void sim_disk_wipe(struct sim_disk *disk) {
   sim_ledger_wipe(&disk->ledger);
 }
 
-void sim_disk_fail(struct sim_disk *disk) {
-  mem_storage_fail(disk->memory);
+void sim_disk_fail(struct sim_disk *disk, bool at_sync) {
+  if (at_sync) {
+    mem_storage_fail_sync(disk->memory);
+  } else {
+    mem_storage_fail(disk->memory);
+  }
   disk->failed = true;
 }
 

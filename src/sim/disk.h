@@ -32,7 +32,8 @@ bool sim_disk_complete(struct sim_disk *disk, uint64_t *number, uint64_t *last_i
 /* What no completed sync covers is lost; a failed disk works again. */
 void sim_disk_crash(struct sim_disk *disk);
 void sim_disk_wipe(struct sim_disk *disk);
-void sim_disk_fail(struct sim_disk *disk);
+/* From now on; or from the next sync on, which fails. */
+void sim_disk_fail(struct sim_disk *disk, bool at_sync);
 /* True when the store holds exactly what the ledger says must have survived. */
 bool sim_disk_agrees(struct sim_disk *disk);
 

@@ -2,6 +2,7 @@
 
 static const char *const names[SIM_FAULTS] = {
     [SIM_FAULT_CRASH] = "crash",
+    [SIM_FAULT_LEADER_CRASH] = "leader_crash",
     [SIM_FAULT_UNTOLD] = "untold",
     [SIM_FAULT_RESTART] = "restart",
     [SIM_FAULT_WIPE] = "wipe",
@@ -11,6 +12,7 @@ static const char *const names[SIM_FAULTS] = {
     [SIM_FAULT_HEAL] = "heal",
     [SIM_FAULT_SLOW_DISK] = "slow_disk",
     [SIM_FAULT_FAIL_DISK] = "fail_disk",
+    [SIM_FAULT_FAIL_SYNC] = "fail_sync",
     [SIM_FAULT_CLOCK_RATE] = "clock_rate",
     [SIM_FAULT_TRANSFER] = "transfer",
     [SIM_FAULT_LINK_DOWN] = "link_down",

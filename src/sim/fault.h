@@ -4,7 +4,8 @@
 
 enum sim_fault {
   SIM_FAULT_CRASH,
-  SIM_FAULT_UNTOLD, /* a sync that was done when its node crashed, without a word to it */
+  SIM_FAULT_LEADER_CRASH, /* a crash of the node that leads */
+  SIM_FAULT_UNTOLD,       /* a sync that was done when its node crashed, without a word to it */
   SIM_FAULT_RESTART,
   SIM_FAULT_WIPE,
   SIM_FAULT_PAUSE,
@@ -12,7 +13,8 @@ enum sim_fault {
   SIM_FAULT_CUT,
   SIM_FAULT_HEAL,
   SIM_FAULT_SLOW_DISK,
-  SIM_FAULT_FAIL_DISK,
+  SIM_FAULT_FAIL_DISK, /* every write */
+  SIM_FAULT_FAIL_SYNC, /* the next sync, and everything after it */
   SIM_FAULT_CLOCK_RATE,
   SIM_FAULT_TRANSFER, /* a hand-over that was accepted */
   SIM_FAULT_LINK_DOWN,

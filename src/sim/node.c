@@ -125,7 +125,8 @@ void sim_node_start(struct sim_node *node) {
                                      .election_max_ms = config->election_max_ms,
                                      .inflight_max = config->inflight_max,
                                      .message_bytes_max = config->message_bytes_max,
-                                     .seed = prng_next(&world->node_random)};
+                                     .seed = prng_next(&world->node_random),
+                                     .life = prng_next(&world->node_random) | 1};
   node->incarnation++;
   if (!sim_disk_agrees(&node->disk)) {
     sim_check_fail(&world->check, node->number, "its disk does not hold what was durable when it stopped");

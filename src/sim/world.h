@@ -102,8 +102,9 @@ bool sim_world_pause(struct sim_world *world, uint8_t number); /* what reaches i
 bool sim_world_resume(struct sim_world *world, uint8_t number);
 bool sim_world_transfer(struct sim_world *world, uint8_t number, uint8_t to);
 void sim_world_slow_disk(struct sim_world *world, uint8_t number,
-                         uint32_t us);                             /* 0 .. us - 1 more per sync; 0: as usual */
-bool sim_world_fail_disk(struct sim_world *world, uint8_t number); /* until it crashes */
+                         uint32_t us); /* 0 .. us - 1 more per sync; 0: as usual */
+/* Until the node crashes. `at_sync`: from the next sync on, which fails, though what it covers could be written. */
+bool sim_world_fail_disk(struct sim_world *world, uint8_t number, bool at_sync);
 void sim_world_clock_rate(struct sim_world *world, uint8_t number, uint32_t ppm); /* of its clock to virtual time */
 void sim_world_cut(struct sim_world *world, uint8_t from, uint8_t to);            /* one direction */
 void sim_world_mend(struct sim_world *world, uint8_t from, uint8_t to);

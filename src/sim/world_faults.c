@@ -41,6 +41,7 @@ static void finish_syncs(struct sim_world *world, struct sim_node *node, uint32_
 bool sim_world_crash(struct sim_world *world, uint8_t number, uint32_t untold_max) {
   struct sim_node *node = node_of(world, number);
   if (!node->up) return false;
+  if (sim_world_leader(world) == number) world->faults[SIM_FAULT_LEADER_CRASH]++;
   finish_syncs(world, node, untold_max);
   sim_node_stop(node);
   notice_crash(world, number);
@@ -121,11 +122,11 @@ void sim_world_slow_disk(struct sim_world *world, uint8_t number, uint32_t us) {
   if (us > 0) sim_fault_count(world, SIM_FAULT_SLOW_DISK, number, RAFT_NODE_NONE, us);
 }
 
-bool sim_world_fail_disk(struct sim_world *world, uint8_t number) {
+bool sim_world_fail_disk(struct sim_world *world, uint8_t number, bool at_sync) {
   struct sim_node *node = node_of(world, number);
   if (!node->up || node->disk.failed) return false;
-  sim_disk_fail(&node->disk);
-  sim_fault_count(world, SIM_FAULT_FAIL_DISK, number, RAFT_NODE_NONE, 0);
+  sim_disk_fail(&node->disk, at_sync);
+  sim_fault_count(world, at_sync ? SIM_FAULT_FAIL_SYNC : SIM_FAULT_FAIL_DISK, number, RAFT_NODE_NONE, 0);
   return true;
 }
 

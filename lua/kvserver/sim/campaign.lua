@@ -18,8 +18,20 @@ local WORKER <const> = [[require("kvserver.sim.campaign").worker(...)]]
 -- What a line of a worker counts, besides the faults.
 local COUNTS <const> = { "events", "acked_writes", "answered_reads", "elections", "leader_changes", "commits" }
 local UNDECIDED_ONE_IN <const> = 1000 -- at most
+-- What a campaign of many seeds shows per seed, or it shows too little.
+local SEEDS_MANY <const> = 20
+local OPERATIONS_MIN <const> = 500
+local LEADER_CHANGES_MIN <const> = 3
 
 -- ---- one seed, as a line ----
+
+local function add_counts(fields, prefix, counts)
+  local first <const> = #fields + 1
+  for name, times in pairs(counts) do fields[#fields + 1] = ("%s_%s=%d"):format(prefix, name, times) end
+  local added <const> = table.move(fields, first, #fields, 1, {})
+  table.sort(added)
+  table.move(added, 1, #added, first, fields)
+end
 
 local function result_line(number, result)
   local fields = { ("seed=%d ok=%s"):format(number, result.ok) }
@@ -27,10 +39,9 @@ local function result_line(number, result)
   fields[#fields + 1] = ("virtual_ms=%d cpu_us=%d undecided=%d"):format(
     result.virtual_ms // 1, result.cpu_s * 1000000 // 1, result.verdict == "undecided" and 1 or 0)
   fields[#fields + 1] = "digest=" .. result.digest
-  local faults = {}
-  for name, times in pairs(result.stats.faults) do faults[#faults + 1] = ("fault_%s=%d"):format(name, times) end
-  table.sort(faults)
-  return table.concat(fields, " ") .. " " .. table.concat(faults, " ")
+  add_counts(fields, "fault", result.stats.faults)
+  add_counts(fields, "tried", result.tried)
+  return table.concat(fields, " ")
 end
 
 --- What a child does: a line per seed, up to the first that fails.
@@ -63,23 +74,22 @@ local function add_line(totals, line)
   end
 end
 
-local function print_faults(totals)
+local function print_counts(totals, prefix, title)
   local names = {}
-  for name in pairs(totals.sums) do
-    if name:find("^fault_") then names[#names + 1] = name end
-  end
+  for name in pairs(totals.sums) do names[#names + 1] = name:match("^" .. prefix .. "_(.*)") end
   table.sort(names)
-  print(("%-12s %12s %10s"):format("fault", "times", "per seed"))
+  print(("%-14s %12s %10s"):format(title, "times", "per seed"))
   for _, name in ipairs(names) do
-    local times = totals.sums[name]
-    print(("%-12s %12d %10.1f"):format(name:sub(7), times, times / totals.seeds))
+    local times = totals.sums[prefix .. "_" .. name]
+    print(("%-14s %12d %10.1f"):format(name, times, times / totals.seeds))
   end
 end
 
 local function print_totals(totals, wall_s)
   local sums, seeds = totals.sums, totals.seeds
   local cpu_s <const> = sums.cpu_us / 1000000
-  print_faults(totals)
+  print_counts(totals, "tried", "nemesis")
+  print_counts(totals, "fault", "fault")
   local operations <const> = sums.acked_writes + sums.answered_reads
   print(("%d acknowledged operations (%d writes), %d elections, %d leader changes, %d entries committed"):format(
     operations, sums.acked_writes, sums.elections, sums.leader_changes, sums.commits))
@@ -169,6 +179,16 @@ function M.run(options)
   return self
 end
 
+-- What is wrong with the sum of seeds that all passed.
+local function objection(totals)
+  local sums <const>, seeds <const> = totals.sums, totals.seeds
+  if sums.undecided > math.ceil(seeds / UNDECIDED_ONE_IN) then return "too many histories are undecided" end
+  if seeds < SEEDS_MANY then return nil end
+  if sums.acked_writes + sums.answered_reads < OPERATIONS_MIN * seeds then return "too few operations" end
+  if sums.leader_changes < LEADER_CHANGES_MIN * seeds then return "too few leader changes" end
+  return nil
+end
+
 --- The command line: prints the sum, or the first failure and the line that replays it; ends the program.
 -- @param ... the arguments
 function M.main(...)
@@ -176,11 +196,11 @@ function M.main(...)
   local started <const> = task.now_ms()
   local done = M.run(options)
   if done.totals.seeds > 0 then print_totals(done.totals, (task.now_ms() - started) / 1000) end
-  if (done.totals.sums.undecided or 0) > math.ceil(done.totals.seeds / UNDECIDED_ONE_IN) then
-    print("too many histories are undecided")
-    os.exit(1, true)
+  if not done.failure then
+    local why <const> = objection(done.totals)
+    if why then print(why) end
+    return os.exit(why and 1 or 0, true)
   end
-  if not done.failure then return end
   print(("seed %d failed: %s"):format(done.failure.seed, done.failure.why))
   print(("replay: kvserver --script %s --seeds %d..%d --trace 4096"):format(
     arg[0], done.failure.seed, done.failure.seed))

@@ -20,12 +20,13 @@ local PAUSE_MS_MAX <const> = 1200 -- between two faults
 -- @param world of kvserver.sim
 -- @tparam integer nodes how many nodes it has
 -- @tparam[opt] table net what the network is like between storms, as world:net takes it
--- @treturn table use its run and stop
+-- @treturn table use its run and stop; `counts`: how often it tried what
 function M.new(world, nodes, net)
   local random = sim.prng(world:random(1 << 53))
   return setmetatable({
     world = world, nodes = nodes, net = net or {}, random = random, next_ms = world:now() + random(PAUSE_MS_MAX),
     undos = {}, -- { at_ms, f }, in the order of at_ms
+    counts = {},
   }, Nemesis)
 end
 
@@ -146,9 +147,11 @@ function faults.slow_disk(self)
   later(self, self.random(200, 5000), function() self.world:slow_disk(node, 0) end)
 end
 
+-- Refuses every write, or takes writes and fails to sync them.
 function faults.fail_disk(self)
   local node = victim(self)
-  if not can_spare_one(self) or not self.world:fail_disk(node) then return end
+  local fail <const> = self.random(2) == 1 and self.world.fail_sync or self.world.fail_disk
+  if not can_spare_one(self) or not fail(self.world, node) then return end
   later(self, self.random(50, 3000), function()
     self.world:crash(node)
     self.world:restart(node)
@@ -189,17 +192,19 @@ function faults.late_link(self)
   later(self, self.random(500, 4000), function() self.world:net(self.net) end)
 end
 
--- The leader's clock is slow, the others' are fast and their disks slow; they hear nothing from it, but it hears them:
--- it still leads when they have another, and what they acknowledge late still reaches it.
+-- The leader's clock is slow, the others' are fast, and some of their disks are slow. They hear nothing from it any
+-- more, those with slow disks last; but it hears them, and still leads when they have another leader: what they
+-- acknowledge late still reaches it.
 function faults.slow_leader(self)
   local leader = self.world:leader()
   if not leader then return end
-  for node = 1, self.nodes do
-    self.world:clock_rate(node, node == leader and 0.5 or 1.5 + 0.5 * self.random())
-    if node ~= leader then
-      self.world:slow_disk(node, self.random(5, 600))
-      later(self, self.random(0, 20), function() self.world:cut(leader, node) end)
-    end
+  self.world:clock_rate(leader, 0.5)
+  for i = 1, self.nodes - 1 do
+    local node <const> = (leader - 1 + i) % self.nodes + 1
+    local slow <const> = self.random(2) == 1
+    self.world:clock_rate(node, 1.5 + 0.5 * self.random())
+    if slow then self.world:slow_disk(node, self.random(100, 900)) end
+    later(self, slow and self.random(5, 40) or self.random(0, 5), function() self.world:cut(leader, node) end)
   end
   later(self, self.random(300, 2000), function()
     self.world:heal()
@@ -267,8 +272,8 @@ end
 -- Each name as often as its weight says.
 local weights <const> = {
   { "crash", 8 }, { "crash_and_back", 3 }, { "power_cut", 1 }, { "wipe", 2 }, { "pause", 5 }, { "isolate", 4 },
-  { "one_way", 4 }, { "deaf", 2 }, { "partition", 4 }, { "slow_disk", 4 }, { "fail_disk", 1 }, { "clock_rate", 3 },
-  { "hunt", 2 }, { "transfer", 3 }, { "link_down", 3 }, { "storm", 5 }, { "late_link", 2 }, { "slow_leader", 3 },
+  { "one_way", 4 }, { "deaf", 2 }, { "partition", 4 }, { "slow_disk", 4 }, { "fail_disk", 2 }, { "clock_rate", 3 },
+  { "hunt", 2 }, { "transfer", 3 }, { "link_down", 3 }, { "storm", 5 }, { "late_link", 2 }, { "slow_leader", 4 },
   { "relapse", 2 },
 }
 local urn <const> = {}
@@ -277,7 +282,9 @@ for _, row in ipairs(weights) do
 end
 
 local function do_one(self)
-  faults[urn[self.random(#urn)]](self)
+  local name <const> = urn[self.random(#urn)]
+  self.counts[name] = (self.counts[name] or 0) + 1
+  faults[name](self)
   self.next_ms = self.world:now() + self.random(PAUSE_MS_MAX)
 end
 

@@ -113,6 +113,7 @@ end
 
 local function faults(self)
   local bad = nemesis.new(self.world, self.nodes, self.net)
+  self.tried = bad.counts
   must(bad:run(self.random(8000, 25000)))
   kill_a_leader(self, bad)
   must(bad:run(math.max(0, HEAL_MS - self.world:now())))
@@ -165,7 +166,8 @@ local function send_away(self, node)
   return ways_to_go[self.random(#ways_to_go)](self.world, node)
 end
 
--- A minority goes, for one time in two with the leader.
+-- A minority goes, for one time in two with the leader. Whoever leads then may be told to hand over to one of them, and
+-- must not wait for it for long.
 local function without_a_minority(self)
   local first = self.random(2) == 1 and self.world:leader() or self.random(self.nodes)
   local returns = {}
@@ -173,6 +175,10 @@ local function without_a_minority(self)
     returns[#returns + 1] = send_away(self, (first + i - 1) % self.nodes + 1)
   end
   some_progress(self)
+  if self.random(4) == 1 then
+    self.world:transfer(self.world:leader(), first)
+    some_progress(self)
+  end
   self:go(self.random(2000))
   some_progress(self)
   for _, come_back in ipairs(returns) do come_back() end
@@ -272,8 +278,8 @@ end
 --- Runs a seed.
 -- @tparam integer number the seed
 -- @tparam[opt] integer trace records of the trace to return with a failure
--- @treturn table `ok`, `why` (of a failure), `trace`, `verdict` of the history, `stats`, `digest`, `virtual_ms`,
--- `cpu_s`
+-- @treturn table `ok`, `why` (of a failure), `trace`, `verdict` of the history, `stats`, `tried` (what the nemesis
+-- did), `digest`, `virtual_ms`, `cpu_s`
 function M.run(number, trace)
   local started <const> = os.clock()
   local random = sim.prng(number)
@@ -284,7 +290,7 @@ function M.run(number, trace)
   if not ok and type(outcome) ~= "table" then error(outcome, 0) end
   return {
     ok = ok, why = not ok and outcome.why or nil, verdict = ok and outcome or nil, stats = world:stats(),
-    digest = world:digest(), virtual_ms = world:now(), cpu_s = os.clock() - started,
+    tried = self.tried or {}, digest = world:digest(), virtual_ms = world:now(), cpu_s = os.clock() - started,
     trace = not ok and trace and world:trace(trace) or nil,
   }
 end

@@ -204,6 +204,15 @@ describe("a vote", function()
     assert.is_true(vote(c, { term = 5 }).granted)
     assert.equal(550, c.nodes[1].deadline)
   end)
+
+  it("that is refused does not put it off, even in a new term", function()
+    local c = cluster.new { logs = { { 4 } } }
+    local due = c.nodes[1].deadline
+    c:advance(250)
+    assert.is_false(vote(c, { term = 9, last_index = 9, last_term = 3 }).granted)
+    assert.equal(9, c:state(1).term)
+    assert.equal(due, c.nodes[1].deadline)
+  end)
 end)
 
 describe("a pre-vote", function()
@@ -285,13 +294,14 @@ end)
 
 describe("a term that is absurdly high", function()
   it("is not adopted from anybody, so that terms never wrap around", function()
-    local c = cluster.new()
+    local near = math.maxinteger - 1
+    local c = cluster.new { hard_states = { { term = near, proven = true } } }
     for _, term in ipairs { -1, math.mininteger } do
       c:give { type = "append", from = 3, to = 1, term = term }
       assert.is_nil(vote(c, { term = term }))
       assert.is_nil(vote(c, { term = term, pre = true }))
     end
-    assert.equal(0, c:state(1).term)
+    assert.equal(near, c:state(1).term)
     c:give { type = "append", from = 3, to = 1, term = math.maxinteger }
     assert.equal(math.maxinteger, c:state(1).term)
     c:advance(1000)
@@ -317,6 +327,19 @@ describe("a live leader", function()
     c:elect(1)
     c:advance(300)
     assert.is_true(vote(c, { to = 2, term = 9, last_index = 9, last_term = 9 }).granted)
+  end)
+
+  it("says all that there is to say in two messages per follower", function()
+    local c = cluster.new { nodes = 5 }
+    c.trace = {}
+    c:take_office(1)
+    c:deliver()
+    local sent = 0
+    for _, line in ipairs(c.trace) do
+      if line:find("^  n1 %-> n%d append ") then sent = sent + 1 end
+    end
+    assert.is_true(sent >= 4 and sent <= 2 * 4, c:text())
+    for number = 1, 5 do assert.equal(1, c:state(number).commit_index) end
   end)
 
   it("steps down within an election timeout of losing its quorum", function()
@@ -348,6 +371,15 @@ describe("a live leader", function()
     c:isolate(5)
     c:run(5000)
     assert.equal("leader", c:state(1).role)
+  end)
+
+  it("waits for a whole timeout before it campaigns again when it has stepped down", function()
+    local c = cluster.new()
+    c:elect(1)
+    c:advance(250)
+    c:give { type = "append_reply", from = 2, to = 1, term = 9 }
+    assert.equal("follower", c:state(1).role)
+    assert.equal(c.now + 300, c.nodes[1].deadline)
   end)
 
   it("keeps its term in a calm phase", function()

@@ -108,6 +108,16 @@ describe("a leadership transfer", function()
     assert.equal(2, c:state(2).term)
   end)
 
+  it("that was given up leaves a word behind, which does nothing when it comes late", function()
+    c:transfer(1, 2)
+    local word = c:take({ type = "timeout_now" })[1]
+    c:isolate(2)
+    wait_for_the_end(c) -- whatever was sent to 2 since is behind that word
+    c:give(word)
+    assert.equal("follower", c:state(2).role)
+    assert.equal(1, c:state(2).term)
+  end)
+
   it("does not make a target campaign whose state was lost", function()
     c:crash(2)
     c:restart(2, true)

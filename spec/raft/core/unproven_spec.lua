@@ -36,6 +36,78 @@ describe("a cluster that starts for the first time", function()
   end)
 end)
 
+describe("a leader that founds the cluster", function()
+  -- Lets `number` take office at `at` ms by the votes of `voter`; nothing goes to or comes from the third.
+  local function take_office(c, number, voter, at)
+    c.now = at
+    repeat -- who is behind in terms needs a second election
+      c:timeout(number, 600)
+      repeat until c:deliver { type = "vote", to = voter } + c:deliver { type = "vote_reply", to = number } == 0
+    until c:state(number).role == "leader" or c.now > at + 3000
+    assert.equal("leader", c:state(number).role)
+  end
+
+  -- 1 leads, but its first entry reaches nobody. 3 does not hear of that: it founds the cluster with 2, and commits. Then
+  -- `lost`, 2 or 3, loses its state, and the other is cut off. By its own clock 1 has led for a moment only.
+  local function founded_twice(lost)
+    local c = cluster.new { proven = false }
+    take_office(c, 1, 2, 0)
+    c.asked = c:take { type = "vote", to = 3 }
+    c:take()
+    c:isolate(1)
+    take_office(c, 3, 2, 1000)
+    c:flush(3)
+    c:deliver()
+    assert.equal(1, c:state(3).commit_index)
+    c:heal()
+    c:crash(lost)
+    c.now = 650
+    c:restart(lost, true)
+    c:isolate(5 - lost)
+    return c
+  end
+
+  local function commits_nothing(c)
+    for _ = 1, 2 do
+      c:timeout(1)
+      c:deliver()
+    end
+    assert.equal("leader", c:state(1).role)
+    assert.equal(0, c:state(1).commit_index)
+  end
+
+  it("does not count a voter that has started anew since", function()
+    local c = founded_twice(2)
+    commits_nothing(c)
+    assert.equal(1, c:state(1).peers[2].match_index)
+  end)
+
+  it("does not count a vote that is given after it took office", function()
+    local c = founded_twice(3)
+    for _, message in ipairs(c.asked) do
+      if not message.pre then c:give(message) end
+    end
+    assert.equal(1, c:deliver { type = "vote_reply", granted = true })
+    commits_nothing(c)
+    assert.equal(1, c:state(1).peers[3].match_index)
+  end)
+
+  it("counts whom it heard of before, be the vote itself late", function()
+    local c = cluster.new { proven = false }
+    c.now = 1000
+    c:timeout(1, 0)
+    c:deliver { type = "vote", pre = true }
+    c:deliver { type = "vote_reply", pre = true }
+    c:deliver { type = "vote", to = 2 }
+    c:deliver { type = "vote_reply" }
+    assert.equal("leader", c:state(1).role)
+    c:crash(2)
+    c:flush(1)
+    c:deliver()
+    assert.equal(1, c:state(1).commit_index)
+  end)
+end)
+
 describe("a node that lost its state", function()
   -- 1 and 2 hold a committed entry that 3 has not; then 2 is wiped and 1 is down.
   local function wiped()
@@ -152,6 +224,16 @@ end)
 describe("a leader whose peer starts anew", function()
   local c
 
+  -- The first answer is to a round of before, and might be late; the second cannot be.
+  local function hear_of_new_life()
+    c:timeout(1)
+    for _ = 1, 2 do
+      c:deliver_one { to = 2 }
+      c:deliver_one { from = 2 }
+    end
+    assert.equal(c.nodes[2].life, c:state(1).peers[2].life)
+  end
+
   before_each(function()
     c = cluster.new()
     c:elect(1)
@@ -165,16 +247,12 @@ describe("a leader whose peer starts anew", function()
 
   it("forgets what the earlier life has acknowledged", function()
     assert.equal(1, c:state(1).peers[2].match_index)
-    c:timeout(1)
-    c:deliver_one { to = 2 }
-    c:deliver_one { from = 2 }
+    hear_of_new_life()
     assert.equal(0, c:state(1).peers[2].match_index)
   end)
 
   it("does not count the earlier life's late acknowledgements", function()
-    c:timeout(1)
-    c:deliver_one { to = 2 }
-    c:deliver_one { from = 2 }
+    hear_of_new_life()
     for _, message in ipairs(c.late) do c:give(message) end
     assert.equal(0, c:state(1).peers[2].match_index)
     assert.equal(1, c:state(1).commit_index)
@@ -191,9 +269,7 @@ describe("a leader whose peer starts anew", function()
     for _ = 1, 4 do
       c:crash(2)
       c:restart(2, true)
-      c:timeout(1)
-      c:deliver_one { to = 2 }
-      c:deliver_one { from = 2 }
+      hear_of_new_life()
       for _, message in ipairs(c.late) do c:give(message) end
       assert.is_true(c:state(1).peers[2].match_index <= #c:log(2))
       c:take()

@@ -14,15 +14,16 @@ local M = {}
 local Nodes = {}
 
 local function create(self, number)
+  self.lives = self.lives + 1
   local options = { nodes = self.count, self = number, storage = self.storage[number], seed = number,
-    now = self.clock[number] }
+    life = self.lives, now = self.clock[number] }
   self[number] = raft.node(options)
 end
 
 --- @param count of nodes
 -- @return nodes by number, nobody leading
 function M.new(count)
-  local self = setmetatable({ count = count, clock = {}, storage = {}, down = {}, sent = {} }, Nodes)
+  local self = setmetatable({ count = count, lives = 0, clock = {}, storage = {}, down = {}, sent = {} }, Nodes)
   for number = 1, count do
     self.clock[number] = 0
     self.storage[number] = raft.storage()
@@ -59,18 +60,20 @@ function Nodes:deliver(messages)
   end
 end
 
---- Everything goes around until nobody sends anything. `seen(message)` hears of each message.
+--- Everything goes around until nobody sends anything. `seen(message)` hears of each message, and keeps those for which
+-- it returns true.
 function Nodes:settle(seen)
   for _ = 1, 100 do
     local quiet = true
     for number = 1, self.count do
       if not self.down[number] then
         local messages = self:turn(number)
+        local pass = {}
         for _, message in ipairs(messages) do
-          if seen then seen(message) end
+          if not (seen and seen(message)) then pass[#pass + 1] = message end
         end
         quiet = quiet and #messages == 0
-        self:deliver(messages)
+        self:deliver(pass)
       end
     end
     if quiet then return end

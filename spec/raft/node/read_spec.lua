@@ -111,22 +111,55 @@ describe("a node", function()
       assert.equal("v", n[2]:get("k"))
     end)
 
-    it("asks again under another number when the answer is lost, and takes no late one for it", function()
-      local wait = n[2]:read()
+    -- The follower asks; the answer is kept back.
+    local function ask()
       local question = of_type(n:turn(2), "read")[1]
       n:deliver { question }
       n:deliver(n:turn(1))
       n:deliver(of_type(n:turn(3), "append_reply"))
       local answer = of_type(n:turn(1), "read_reply")[1]
       assert.is_true(answer.ok)
+      assert.equal(question.id, answer.id)
+      return answer
+    end
+
+    it("asks again under another number when the answer is lost", function()
+      local wait = n[2]:read()
+      local lost = ask()
       n:advance(2, 200)
-      local again = of_type(n:turn(2), "read")[1]
-      assert.not_equal(question.id, again.id)
-      n[2]:receive(answer)
+      local again = ask()
+      assert.not_equal(lost.id, again.id)
+      n[2]:receive(again)
       n:turn(2)
-      assert.is_nil(n[2]:outcome(wait))
-      n:deliver { again }
-      n:settle()
+      assert.equal("ok", (n[2]:outcome(wait)))
+    end)
+
+    it("takes a late answer for what was asked for by then, and for nothing else", function()
+      local wait = n[2]:read()
+      local late = ask()
+      n:advance(2, 200)
+      local after = n[2]:read()
+      ask()
+      n[2]:receive(late)
+      n:turn(2)
+      assert.equal("ok", (n[2]:outcome(wait)))
+      assert.is_nil(n[2]:outcome(after))
+    end)
+
+    it("is answered although each answer takes longer than it waits before it asks again", function()
+      local wait = n[2]:read(n.clock[2] + 5000)
+      local slow = {} -- { when it is due, answer }
+      for _ = 1, 20 do
+        for number = 1, 3 do n:advance(number, 50) end
+        n:settle(function(message)
+          if message.type ~= "read_reply" then return false end
+          slow[#slow + 1] = { n.clock[2] + 200, message }
+          return true
+        end)
+        if slow[1] and slow[1][1] <= n.clock[2] then n[2]:receive(table.remove(slow, 1)[2]) end
+      end
+      n:turn(2)
+      assert.equal("follower", n[2]:status().role)
       assert.equal("ok", (n[2]:outcome(wait)))
     end)
 

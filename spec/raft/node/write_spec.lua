@@ -1,3 +1,4 @@
+local http = require "spec.support.http"
 local raft = require "kvserver.raft"
 local nodes = require "spec.raft.node.nodes"
 
@@ -135,6 +136,38 @@ describe("a leader's proposal", function()
     assert.same({ "ok", #waits + 2 }, { status, index })
   end)
 
+  it("is refused when more than 128 MB are not committed, whatever has become of their clients", function()
+    local large = put("k", ("v"):rep(1 << 20))
+    local function fill()
+      local count = 0
+      while true do
+        local wait, why = n[1]:propose(large, n.clock[1] + 30)
+        if not wait then return count, why end
+        count = count + 1
+      end
+    end
+    local function turn()
+      n:turn(1)
+      n:advance(1, 40)
+      n:turn(1) -- those that waited have their timeout
+    end
+    n.down[2], n.down[3] = true, true
+    local count, why = fill() -- what one turn takes
+    turn()
+    count = count + fill()
+    turn()
+    count = count + fill()
+    assert.equal("overloaded", why)
+    assert.is_true(count > 120 and count < 128, count)
+    turn()
+    assert.equal(0, fill())
+    assert.equal("leader", n[1]:status().role)
+    n.down[2] = nil
+    n:heartbeat(1)
+    assert.equal(n[1]:status().last_index, n[1]:status().commit_index)
+    assert.is_truthy(n[1]:propose(large))
+  end)
+
   it("is refused while leadership is handed over, and after", function()
     assert.is_true(n[1]:transfer(2))
     assert.is_nil(n[1]:propose(put("k", "v")))
@@ -161,6 +194,46 @@ describe("a leader's proposal", function()
       n:heartbeat(2)
       assert.equal("not_leader", (n[1]:outcome(wait)))
       assert.equal("new", n[1]:get("k"))
+    end)
+
+    it("is told so among many that were cut at different times, each when its own place is taken", function()
+      local waits = { wait }
+      local function propose(count)
+        for _ = 1, count do waits[#waits + 1] = n[1]:propose(put("k", "old")) end
+        n:turn(1)
+      end
+      local function waiting()
+        local count = 0
+        for _, each in ipairs(waits) do
+          local outcome = n[1]:outcome(each)
+          assert.is_true(outcome == nil or outcome == "not_leader")
+          if outcome == nil then count = count + 1 end
+        end
+        return count
+      end
+      local function replace() -- 2 leads, its first entry takes the place of the first that is not committed
+        n:elect(2)
+        n.down = {}
+        n:heartbeat(2)
+        n:heartbeat(2)
+      end
+      propose(3) -- at 2 to 5
+      replace()
+      assert.equal(3, waiting())
+      n:elect(1) -- with its entry at 3
+      assert.equal(2, waiting())
+      n.down[1] = true
+      propose(3) -- at 4 to 6
+      replace()
+      assert.equal(3, waiting()) -- of those at 5, 5 and 6
+      n[2]:propose(put("k", "new"))
+      n:settle()
+      n:heartbeat(2)
+      assert.equal(1, waiting())
+      n[2]:propose(put("k", "new"))
+      n:settle()
+      n:heartbeat(2)
+      assert.equal(0, waiting())
     end)
 
     it("goes on waiting when the leader has stepped down, and is timeout in the end", function()
@@ -267,6 +340,19 @@ describe("a node whose storage fails", function()
     assert.not_equal("ok", (n[1]:outcome(wait)))
   end)
 
+  it("at a sync acknowledges nothing either, and answers what waits for it with nothing", function()
+    local storage <close> = raft.storage()
+    local node <close> = raft.node { self = 1, storage = storage }
+    storage:fail_sync()
+    node:receive({ type = "vote", from = 2, to = 1, term = 1, life = 3 }, 1)
+    node:receive({ type = "append", from = 2, to = 1, term = 1, life = 3, entries_count = 1,
+      entries = raft.encode_entries { { term = 1 } } }, 2)
+    assert.same({}, node:sent())
+    node:turn(1)
+    assert.is_true(node:failed())
+    assert.same({ { type = "nothing", token = 1 }, { type = "nothing", token = 2 } }, node:sent())
+  end)
+
   it("does not vote", function()
     local storage <close> = raft.storage()
     local node <close> = raft.node { self = 1, storage = storage }
@@ -276,6 +362,14 @@ describe("a node whose storage fails", function()
     for _, message in ipairs(node:sent()) do assert.equal("nothing", message.type) end
     storage:crash()
     assert.equal(0, storage:current_term())
+  end)
+end)
+
+describe("a node that is closed", function()
+  it("ends what waits for it, and takes on nothing new from those who hear of that", function()
+    local ended, accepted = http.native("closing_node").run()
+    assert.equal(3, ended)
+    assert.equal(0, accepted)
   end)
 end)
 

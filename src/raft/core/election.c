@@ -2,10 +2,18 @@
  *
  * Happy path: the election timer fires -> PRE_CANDIDATE asks who would vote -> a quorum would -> CANDIDATE: term + 1
  * and the own vote go to disk, the requests leave when they are there -> a quorum grants -> LEADER. Whatever goes wrong
- * ends at the election timer, which is drawn anew each time. */
+ * ends at the election timer, which is drawn anew each time.
+ *
+ * With a fixed leader only that node campaigns, and it does so once: as long as it has state, its log holds whatever is
+ * committed (leader.c), so it leads without asking. Without state it may be new, or have lost it; then an election like
+ * any other tells, in which nobody whose log is not empty votes for it. */
 #include "raft/core/internal.h"
 
 #include "base/check.h"
+
+bool raft_may_campaign(const struct raft *raft) {
+  return raft->config.fixed_leader == RAFT_NODE_NONE || raft->config.fixed_leader == raft->config.self;
+}
 
 void raft_reset_election_timer(struct raft *raft) {
   uint64_t range = raft->config.election_max_ms - raft->config.election_min_ms;
@@ -18,7 +26,10 @@ bool raft_leader_is_alive(const struct raft *raft) {
          raft->now_ms - raft->leader_contact_ms < raft->config.election_min_ms;
 }
 
+/* A higher term alone does not put off the own election (thesis 3.4): who asks for votes that it cannot get would keep
+ * others from asking. */
 void raft_become_follower(struct raft *raft, struct raft_output *out, uint64_t term, uint8_t leader) {
+  if (raft->role == RAFT_LEADER || leader != RAFT_NODE_NONE) raft_reset_election_timer(raft);
   if (term > raft->hard_state.term) {
     raft_set_hard_state(raft, out, term, RAFT_NODE_NONE, raft->hard_state.proven);
     raft->verified_index = raft->commit_index;
@@ -29,7 +40,6 @@ void raft_become_follower(struct raft *raft, struct raft_output *out, uint64_t t
   raft->role = RAFT_FOLLOWER;
   raft->leader = leader;
   raft->transfer_to = RAFT_NODE_NONE;
-  raft_reset_election_timer(raft);
 }
 
 static uint32_t count_of(uint64_t set) {
@@ -74,7 +84,16 @@ static void campaign(struct raft *raft, struct raft_output *out, bool transfer) 
   ask_for_votes(raft, out, raft->hard_state.term, false, transfer);
 }
 
+static void lead_unasked(struct raft *raft, struct raft_output *out) {
+  raft_set_hard_state(raft, out, raft->hard_state.term + 1, raft->config.self, raft->hard_state.proven);
+  raft_become_leader(raft, out);
+}
+
 void raft_election_timeout(struct raft *raft, struct raft_output *out) {
+  if (raft->config.fixed_leader == raft->config.self && raft->hard_state.proven) {
+    lead_unasked(raft, out);
+    return;
+  }
   raft_reset_election_timer(raft);
   if (raft->role != RAFT_PRE_CANDIDATE || raft->leader != RAFT_NODE_NONE) out->leader_changed = true;
   raft->role = RAFT_PRE_CANDIDATE;
@@ -85,11 +104,6 @@ void raft_election_timeout(struct raft *raft, struct raft_output *out) {
     return;
   }
   ask_for_votes(raft, out, raft->hard_state.term + 1, true, false);
-}
-
-void raft_start_fixed_leader(struct raft *raft, struct raft_output *out) {
-  raft_set_hard_state(raft, out, raft->hard_state.term + 1, raft->config.self, raft->hard_state.proven);
-  raft_become_leader(raft, out);
 }
 
 /* Thesis 3.6.1. The comparison is with everything appended here, durable or not: an entry that may still be
@@ -143,7 +157,10 @@ void raft_handle_vote_reply(struct raft *raft, const struct raft_message *messag
   }
 }
 
+/* A word that was held up on its way comes when the leader has given the transfer up. What it sent since is behind that
+ * word, so it was not heard of for as long. */
 void raft_handle_timeout_now(struct raft *raft, const struct raft_message *message, struct raft_output *out) {
   if (raft->role != RAFT_FOLLOWER || message->from != raft->leader || !raft->hard_state.proven) return;
+  if (!raft_leader_is_alive(raft)) return;
   campaign(raft, out, true);
 }

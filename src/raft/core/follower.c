@@ -15,8 +15,10 @@ static struct raft_message *append_reply(struct raft *raft, const struct raft_me
   return reply;
 }
 
+/* The sender may lead again, in our term, when this arrives: then the round would be taken for one of that term, which
+ * we have not heard of. */
 void raft_refuse_append(struct raft *raft, const struct raft_message *message, struct raft_output *out) {
-  append_reply(raft, message, out);
+  append_reply(raft, message, out)->as.append_reply.round = 0;
 }
 
 /* Terms of a leader's entries never fall and never exceed its own; anything else is not from a leader. */

@@ -31,7 +31,8 @@ static inline uint64_t raft_max(uint64_t a, uint64_t b) {
 void raft_become_follower(struct raft *raft, struct raft_output *out, uint64_t term, uint8_t leader);
 void raft_reset_election_timer(struct raft *raft);
 void raft_election_timeout(struct raft *raft, struct raft_output *out);
-void raft_start_fixed_leader(struct raft *raft, struct raft_output *out);
+/* With a fixed leader, only that node may. */
+bool raft_may_campaign(const struct raft *raft);
 /* True while a leader is known to be alive: then votes are refused (thesis 4.2.3, 9.6). */
 bool raft_leader_is_alive(const struct raft *raft);
 void raft_handle_pre_vote(struct raft *raft, const struct raft_message *message, struct raft_output *out);

@@ -9,12 +9,17 @@
 
 #include "base/check.h"
 
-/* A leader that was elected with an empty log founds the cluster: whom it has never seen proven has had nothing to lose
- * yet, and counts. */
+/* A leader that was elected with an empty log founds the cluster, and nobody is proven yet. It counts the lives that it
+ * heard of before it took office. What an earlier life of that peer may have decided, with others, lies before the
+ * election, and whoever elected this leader had nothing then: the peer and they are a majority without memory, which is
+ * beyond what any rule can make up for. What comes later that life remembers: it would not answer a leader of an older
+ * term. A life that is heard of only now, be it by a vote that was asked for before, may follow one that has decided
+ * something in the meantime, in a later term. */
 static bool counts_as_proven(const struct raft *raft, uint8_t node) {
   const struct raft_peer *peer = &raft->peers[node];
   bool founding = raft->term_first_index == 1;
-  return node == raft->config.self || peer->proven || (founding && !peer->was_proven);
+  bool early = peer->life != 0 && peer->life == peer->early_life;
+  return node == raft->config.self || peer->proven || (founding && early);
 }
 
 /* Node numbers by falling value: the newest round answered, or the match index. */
@@ -51,9 +56,10 @@ static void heartbeat_now(struct raft *raft) {
 }
 
 /* Only an entry of the own term is committed by counting; it takes the ones before it along (thesis 3.6.2, figure 3.7).
- */
+ * A fixed leader leads whatever its log is, so nothing is committed that its disk could still lose. */
 static void try_commit(struct raft *raft) {
   uint64_t index = decided_value(raft, raft->durable_index, false);
+  if (raft->config.fixed_leader != RAFT_NODE_NONE) index = raft_min(index, raft->durable_index);
   if (index < raft->term_first_index) return;
   bool first = raft->commit_index < raft->term_first_index;
   raft_advance_commit(raft, index);
@@ -81,7 +87,9 @@ void raft_become_leader(struct raft *raft, struct raft_output *out) {
   raft->heartbeat_deadline_ms = raft->now_ms + raft->config.heartbeat_ms;
   for (uint8_t i = 0; i < raft->config.nodes_count; i++) {
     struct raft_peer *peer = &raft->peers[i];
+    uint64_t early_life = peer->early_life;
     memset(peer, 0, sizeof *peer);
+    peer->early_life = early_life;
     peer->contact_ms = raft->now_ms;
     probe(peer, raft->last_index + 1);
   }
@@ -284,22 +292,33 @@ static void handle_refusal(struct raft *raft, struct raft_peer *peer, const stru
   probe(peer, agreed_at_most(raft, peer, reply) + 1);
 }
 
-/* A peer that started anew may have lost what it acknowledged before. False for a word from a life that is over. */
-static bool follow_life(struct raft *raft, struct raft_peer *peer, uint64_t life) {
+/* Which life of a peer this leader believes in. A peer that started anew may have lost what it acknowledged before, so
+ * a word of another life replaces what is known; but words come late, doubled and in any order, and lives are numbers
+ * without an order. The echoed round gives them one: from `life_round` on, rounds were begun after a word of the known
+ * life had come. Who answers such a round was alive after that life had begun, and a node lives one life at a time: so
+ * the answer is of that life or of a later one, and is followed. An answer to an earlier round may be of a life that is
+ * over, also one that this leader has never heard of; it is dropped, and a round is begun that whoever lives now can
+ * answer, so that a later life is followed with its next answer.
+ *
+ * Rounds are counted from 0 in each term; an answer of this term echoes a round of this term, since there is one leader
+ * per term and raft_refuse_append echoes none. Only an unproven life needs its round at once: known_life. */
+static bool follow_life(struct raft *raft, struct raft_peer *peer, uint64_t life,
+                        const struct raft_append_reply *reply) {
   if (life == peer->life) return true;
-  for (uint32_t i = 0; i < RAFT_LIVES_MAX; i++) {
-    if (peer->past_lives[i] == life) return false;
+  bool known = peer->life != 0;
+  if (known && reply->round < peer->life_round) {
+    raft->round = raft_max(raft->round, peer->life_round);
+    return false;
   }
-  if (peer->life != 0) {
-    memmove(peer->past_lives + 1, peer->past_lives, (RAFT_LIVES_MAX - 1) * sizeof peer->past_lives[0]);
-    peer->past_lives[0] = peer->life;
+  if (known) {
     peer->match_index = 0;
     peer->acked_round = 0;
     probe(peer, peer->next_index);
   }
   peer->life = life;
-  peer->life_round = ++raft->round;
-  peer->proven = false;
+  peer->life_round = raft->round + 1;
+  if (!reply->proven) raft->round++;
+  peer->proven = reply->proven;
   return true;
 }
 
@@ -317,9 +336,9 @@ static void confirm_rounds(struct raft *raft) {
 void raft_handle_append_reply(struct raft *raft, const struct raft_message *message, struct raft_output *out) {
   if (raft->role != RAFT_LEADER) return;
   struct raft_peer *peer = &raft->peers[message->from];
-  if (!follow_life(raft, peer, message->life)) return;
   const struct raft_append_reply *reply = &message->as.append_reply;
-  if (reply->proven) peer->proven = peer->was_proven = true;
+  if (!follow_life(raft, peer, message->life, reply)) return;
+  if (reply->proven) peer->proven = true;
   peer->contact_ms = raft->now_ms;
   if (reply->round <= raft->round) peer->acked_round = raft_max(peer->acked_round, reply->round);
   confirm_rounds(raft);

@@ -85,9 +85,10 @@ void raft_init(struct raft *raft, const struct raft_config *config, const struct
   CHECK(config->heartbeat_ms > 0 && config->election_min_ms > config->heartbeat_ms);
   CHECK(config->election_max_ms > config->election_min_ms);
   CHECK(config->inflight_max >= 1 && config->inflight_max <= RAFT_INFLIGHT_MAX);
+  CHECK(start->life != 0);
   memset(raft, 0, sizeof *raft);
   raft->config = *config;
-  raft->life = random | 1;
+  raft->life = start->life;
   raft->role = RAFT_FOLLOWER;
   raft->leader = RAFT_NODE_NONE;
   raft->transfer_to = RAFT_NODE_NONE;
@@ -99,16 +100,14 @@ void raft_init(struct raft *raft, const struct raft_config *config, const struct
   raft->now_ms = now_ms;
   raft->random = random;
   raft_reset_election_timer(raft);
-  if (config->nodes_count == 1) raft->election_deadline_ms = now_ms; /* there is no leader to hear of first */
+  bool alone = config->nodes_count == 1 || config->fixed_leader == config->self;
+  if (alone) raft->election_deadline_ms = now_ms; /* there is no leader to hear of first */
 }
 
 static void timeout(struct raft *raft, struct raft_output *out) {
-  const struct raft_config *config = &raft->config;
   if (raft->role == RAFT_LEADER) {
     raft_leader_timeout(raft, out);
-  } else if (config->fixed_leader == config->self) {
-    raft_start_fixed_leader(raft, out);
-  } else if (config->fixed_leader == RAFT_NODE_NONE && raft->now_ms >= raft->election_deadline_ms) {
+  } else if (raft_may_campaign(raft) && raft->now_ms >= raft->election_deadline_ms) {
     raft_election_timeout(raft, out);
   }
 }
@@ -130,17 +129,21 @@ static bool adopt_term(struct raft *raft, const struct raft_message *message, st
   return true;
 }
 
-/* With a fixed leader nobody votes, and entries come from that leader only. */
+/* With a fixed leader, entries and requests for votes come from that node only. */
 static bool fixed_leader_allows(const struct raft *raft, const struct raft_message *message) {
   uint8_t fixed = raft->config.fixed_leader;
-  if (fixed == RAFT_NODE_NONE) return true;
-  if (message->type == RAFT_APPEND) return message->from == fixed;
-  return message->type == RAFT_APPEND_REPLY;
+  if (fixed == RAFT_NODE_NONE || message->from == fixed) return true;
+  return message->type == RAFT_APPEND_REPLY || message->type == RAFT_VOTE_REPLY;
+}
+
+static bool term_is_possible(const struct raft *raft, uint64_t term) {
+  return term <= RAFT_TERM_MAX && (term <= raft->hard_state.term || term - raft->hard_state.term <= RAFT_TERM_JUMP_MAX);
 }
 
 static void handle_message(struct raft *raft, const struct raft_message *message, struct raft_output *out) {
   CHECK(message->from < raft->config.nodes_count && message->from != raft->config.self);
-  if (!fixed_leader_allows(raft, message) || message->term > RAFT_TERM_MAX) return;
+  if (!fixed_leader_allows(raft, message) || !term_is_possible(raft, message->term)) return;
+  if (raft->role != RAFT_LEADER) raft->peers[message->from].early_life = message->life;
   if (message->type == RAFT_VOTE && message->as.vote.pre) {
     raft_handle_pre_vote(raft, message, out);
     return;
@@ -194,9 +197,7 @@ static uint64_t deadline(const struct raft *raft) {
     if (raft->transfer_to == RAFT_NODE_NONE) return raft->heartbeat_deadline_ms;
     return raft_min(raft->heartbeat_deadline_ms, raft->transfer_deadline_ms);
   }
-  if (raft->config.fixed_leader == raft->config.self) return raft->now_ms;
-  if (raft->config.fixed_leader != RAFT_NODE_NONE) return UINT64_MAX;
-  return raft->election_deadline_ms;
+  return raft_may_campaign(raft) ? raft->election_deadline_ms : UINT64_MAX;
 }
 
 static void dispatch(struct raft *raft, const struct raft_event *event, struct raft_output *out) {

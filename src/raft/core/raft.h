@@ -30,11 +30,14 @@
 
 enum {
   RAFT_INFLIGHT_MAX = 64, /* unacknowledged AppendEntries with entries per peer */
-  RAFT_LIVES_MAX = 4,     /* earlier lives of a peer that are remembered */
   RAFT_MESSAGES_MAX = 64  /* messages of one output; what does not fit goes with the next flush */
 };
 
-#define RAFT_TERM_MAX (UINT64_MAX / 2) /* a message of a later term is no message: terms never wrap around */
+/* A message of a later term is no message: terms never wrap around. */
+#define RAFT_TERM_MAX (UINT64_MAX / 2)
+/* Nor is one of a term so far above the own: elections do not lead there, and one such word, which every node would
+ * take over for good, would leave no terms to elect in. A node without state joins any cluster up to this term. */
+#define RAFT_TERM_JUMP_MAX (UINT64_C(1) << 32)
 
 enum raft_role { RAFT_FOLLOWER, RAFT_PRE_CANDIDATE, RAFT_CANDIDATE, RAFT_LEADER };
 
@@ -76,6 +79,7 @@ struct raft_start {
   struct raft_hard_state hard_state;
   uint64_t last_index; /* of the durable log; 0: empty */
   uint64_t last_term;
+  uint64_t life; /* not 0; no two starts of a node have the same: what one of them says is not taken for another's */
 };
 
 /* ---- events ---- */
@@ -137,17 +141,16 @@ enum raft_peer_state { RAFT_PEER_PROBE, RAFT_PEER_REPLICATE };
 
 struct raft_peer {
   enum raft_peer_state state;
-  uint64_t match_index;                /* known durable there; monotonic within a term */
-  uint64_t next_index;                 /* > match_index */
-  uint64_t contact_ms;                 /* last reply of this term */
-  uint64_t acked_round;                /* newest read round it answered */
-  uint64_t sent_round;                 /* newest read round it was told */
-  uint64_t life;                       /* the one that match_index speaks of; 0: none yet */
-  uint64_t life_round;                 /* first read round that was begun in that life */
-  bool proven;                         /* the mark of that life */
-  bool was_proven;                     /* in any of its lives */
-  uint64_t past_lives[RAFT_LIVES_MAX]; /* newest first: late words from them are dropped */
-  bool probe_sent;                     /* PROBE: one message at a time, until a reply or the next heartbeat */
+  uint64_t match_index; /* known durable there; monotonic within a term */
+  uint64_t next_index;  /* > match_index */
+  uint64_t contact_ms;  /* last reply of this term */
+  uint64_t acked_round; /* newest read round it answered */
+  uint64_t sent_round;  /* newest read round it was told */
+  uint64_t life;        /* the one that match_index speaks of; 0: none yet */
+  uint64_t life_round;  /* rounds from this one on were begun after that life was heard of */
+  bool proven;          /* the mark of that life */
+  uint64_t early_life;  /* the last one heard of before this leader took office; 0: none */
+  bool probe_sent;      /* PROBE: one message at a time, until a reply or the next heartbeat */
   bool heartbeat_due;
   uint32_t inflight_count; /* REPLICATE: ring of the last indices in flight */
   uint32_t inflight_first;

@@ -38,6 +38,7 @@ struct mem_storage {
   uint64_t capacity;
   struct list changes; /* oldest first */
   bool failed;
+  bool fails_at_sync;
 };
 
 static struct mem_storage *of_stable(struct stable_store *store) {
@@ -204,7 +205,7 @@ static const struct log_store_ops log_ops = {log_first_index, log_last_index, lo
 static enum status storage_sync(struct raft_storage *base, uint64_t number) {
   struct mem_storage *storage = (struct mem_storage *)(void *)base;
   lock(storage);
-  bool failed = storage->failed;
+  bool failed = storage->failed = storage->failed || storage->fails_at_sync;
   if (!failed) record(storage, CHANGE_SYNC, storage->count)->number = number;
   unlock(storage);
   if (failed) return STATUS_IO;
@@ -291,6 +292,7 @@ void mem_storage_crash(struct mem_storage *storage) {
   while (!list_empty(&storage->changes))
     undo(storage, (struct change *)storage->changes.prev);
   storage->failed = false;
+  storage->fails_at_sync = false;
   unlock(storage);
 }
 
@@ -307,5 +309,11 @@ void mem_storage_wipe(struct mem_storage *storage) {
 void mem_storage_fail(struct mem_storage *storage) {
   lock(storage);
   storage->failed = true;
+  unlock(storage);
+}
+
+void mem_storage_fail_sync(struct mem_storage *storage) {
+  lock(storage);
+  storage->fails_at_sync = true;
   unlock(storage);
 }

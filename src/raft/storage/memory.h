@@ -24,5 +24,7 @@ void mem_storage_crash(struct mem_storage *storage);
 void mem_storage_wipe(struct mem_storage *storage);
 /* From now on every call says STATUS_IO and no sync completes. */
 void mem_storage_fail(struct mem_storage *storage);
+/* The same from the next sync on, which fails: the disk has taken the writes, but not kept them. */
+void mem_storage_fail_sync(struct mem_storage *storage);
 
 #endif
