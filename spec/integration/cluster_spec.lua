@@ -41,9 +41,16 @@ describe("a cluster with a fixed leader", function()
         if status.role ~= "follower" or status.term ~= term then return true end
       end
     end)
+  end)
+
+  it("has none when its leader has lost what the others remember", function()
+    local c <close> = nodes.cluster { fixed_leader = "n2" }
+    c:wait_leader()
+    assert.is_true(c:client("n2"):put("a", "1").ok)
+    c:crash("n2")
     c:start("n2")
-    assert.equal("n2", c:wait_leader())
-    assert.is_true(c.servers.n2:status().term >= term)
+    never(function() return c:client("n2"):put("a", "2").ok end)
+    assert.equal("1", c:client("n1"):get("a", { read = "stale" }).value)
   end)
 end)
 

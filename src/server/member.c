@@ -40,6 +40,43 @@ struct member {
   uint64_t leave_deadline_ms;
 };
 
+/* ---- leaving ---- */
+
+/* Of those that were heard of within an election timeout, the one that holds most; proven ones come first. */
+static uint8_t best_prepared(const struct raft *core) {
+  uint8_t best = RAFT_NODE_NONE;
+  for (uint8_t i = 0; i < core->config.nodes_count; i++) {
+    const struct raft_peer *peer = &core->peers[i];
+    if (i == core->config.self || core->now_ms - peer->contact_ms >= core->config.election_min_ms) continue;
+    const struct raft_peer *other = best == RAFT_NODE_NONE ? NULL : &core->peers[best];
+    bool is_better = other == NULL || peer->proven > other->proven ||
+                     (peer->proven == other->proven && peer->match_index > other->match_index);
+    if (is_better) best = i;
+  }
+  return best;
+}
+
+/* An unproven member may not campaign at once: then a later turn tries again. False: there is nothing to hand over, or
+ * nobody. */
+static bool hand_over(struct member *member, uint64_t now_ms) {
+  const struct raft *core = raftnode_core(member->node);
+  uint8_t peer = core->role == RAFT_LEADER ? best_prepared(core) : RAFT_NODE_NONE;
+  if (peer == RAFT_NODE_NONE) return false;
+  if (!core->peers[peer].proven || core->transfer_to != RAFT_NODE_NONE) return true;
+  if (raftnode_transfer(member->node, peer, now_ms) == STATUS_OK)
+    LOG_INFO("server", "leadership_handed_over", LOG_STR("to", member->cluster.members[peer].id));
+  return true;
+}
+
+static void check_left(struct member *member, uint64_t now_ms) {
+  if (member->left == NULL) return;
+  bool handing_over = hand_over(member, now_ms) || raftnode_writes_waiting(member->node) > 0;
+  if (handing_over && now_ms < member->leave_deadline_ms) return;
+  void (*left)(void *) = member->left;
+  member->left = NULL;
+  left(member->left_context);
+}
+
 /* ---- the turn ---- */
 
 static void on_sync(void *context, uint64_t number) {
@@ -56,15 +93,6 @@ static bool complete_syncs(struct member *member, uint64_t now_ms) {
     any = true;
   }
   return any;
-}
-
-static void check_left(struct member *member, uint64_t now_ms) {
-  if (member->left == NULL) return;
-  bool handed_over = raftnode_core(member->node)->role != RAFT_LEADER && raftnode_writes_waiting(member->node) == 0;
-  if (!handed_over && now_ms < member->leave_deadline_ms) return;
-  void (*left)(void *) = member->left;
-  member->left = NULL;
-  left(member->left_context);
 }
 
 static void arm_timer(struct member *member, uint64_t now_ms) {
@@ -207,25 +235,10 @@ bool member_pending(const struct member *member) {
 
 /* ---- leaving ---- */
 
-/* The member that was heard of within a heartbeat or so, and holds most. An unproven one may not campaign at once. */
-static uint8_t best_prepared(const struct member *member) {
-  const struct raft *core = raftnode_core(member->node);
-  uint8_t best = RAFT_NODE_NONE;
-  for (uint8_t i = 0; i < member->cluster.members_count; i++) {
-    const struct raft_peer *peer = &core->peers[i];
-    bool heard = core->now_ms - peer->contact_ms < core->config.election_min_ms;
-    if (i == member->cluster.self || !heard || !peer->proven) continue;
-    if (best == RAFT_NODE_NONE || peer->match_index > core->peers[best].match_index) best = i;
-  }
-  return best;
-}
-
 bool member_leave(struct member *member, void (*left)(void *context), void *context) {
   CHECK(member->left == NULL);
-  uint8_t peer = best_prepared(member);
   uint64_t now_ms = io_loop_now_ms(member->loop);
-  if (peer == RAFT_NODE_NONE || raftnode_transfer(member->node, peer, now_ms) != STATUS_OK) return false;
-  LOG_INFO("server", "leadership_handed_over", LOG_STR("to", member->cluster.members[peer].id));
+  if (!hand_over(member, now_ms)) return false;
   member->left = left;
   member->left_context = context;
   member->leave_deadline_ms = now_ms + member->election_max_ms;
