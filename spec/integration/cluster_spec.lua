@@ -46,7 +46,7 @@ describe("a cluster with a fixed leader", function()
   it("has none when its leader has lost what the others remember", function()
     local c <close> = nodes.cluster { fixed_leader = "n2" }
     c:wait_leader()
-    assert.is_true(c:client("n2"):put("a", "1").ok)
+    c:wait_applied("n1", c:client("n2"):put("a", "1").index)
     c:crash("n2")
     c:start("n2")
     never(function() return c:client("n2"):put("a", "2").ok end)
