@@ -3,8 +3,8 @@
 local cluster = require "spec.support.raft_cluster"
 
 describe("a late answer of an earlier life, of which the leader has not heard before", function()
-  -- All proven, entry 1 on all. 1 leads term 2 and has committed its first entry, 2, with 3. Entry 3 is on the disk of 2
-  -- only, whose answer is late: 2 loses its state and starts anew, and the leader hears of that life first.
+  -- All proven, entry 1 on all. 1 leads term 2 and has committed its first entry, 2, with 3. Entry 3 is on the disk of
+  -- 2 only, whose answer is late: 2 loses its state and starts anew, and the leader hears of that life first.
   local function entry_of_the_dead()
     local c = cluster.new { message_bytes_max = 2, logs = { { 1 }, { 1 }, { 1 } } }
     c:take_office(1)

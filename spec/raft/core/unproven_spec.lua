@@ -36,6 +36,40 @@ describe("a cluster that starts for the first time", function()
   end)
 end)
 
+describe("a cluster whose first leader goes away before it has proven anybody", function()
+  local function leader_of(c)
+    c.random = function(number) return number * 40 end
+    c:run(10000)
+    for number = 1, 3 do
+      if c.nodes[number].up and c:state(number).role == "leader" then return number end
+    end
+  end
+
+  local c
+
+  before_each(function()
+    c = cluster.new { proven = false }
+    c:take_office(1)
+    c:isolate(3)
+    c:deliver { type = "append" } -- its first entry reaches 2 only
+    c:crash(1)
+    c:take()
+    c:heal()
+  end)
+
+  it("waits, since those who are left cannot know that they have lost nothing", function()
+    assert.is_nil(leader_of(c))
+  end)
+
+  it("goes on when it comes back", function()
+    assert.is_nil(leader_of(c))
+    c:restart(1)
+    assert.is_not_nil(leader_of(c))
+    c:run(1000)
+    for number = 1, 3 do assert.is_true(c:state(number).proven) end
+  end)
+end)
+
 describe("a leader that founds the cluster", function()
   -- Lets `number` take office at `at` ms by the votes of `voter`; nothing goes to or comes from the third.
   local function take_office(c, number, voter, at)
@@ -47,8 +81,8 @@ describe("a leader that founds the cluster", function()
     assert.equal("leader", c:state(number).role)
   end
 
-  -- 1 leads, but its first entry reaches nobody. 3 does not hear of that: it founds the cluster with 2, and commits. Then
-  -- `lost`, 2 or 3, loses its state, and the other is cut off. By its own clock 1 has led for a moment only.
+  -- 1 leads, but its first entry reaches nobody. 3 does not hear of that: it founds the cluster with 2, and commits.
+  -- Then `lost`, 2 or 3, loses its state, and the other is cut off. By its own clock 1 has led for a moment only.
   local function founded_twice(lost)
     local c = cluster.new { proven = false }
     take_office(c, 1, 2, 0)

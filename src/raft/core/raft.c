@@ -11,7 +11,13 @@ uint32_t raft_quorum(uint32_t nodes_count) {
 
 /* DESIGN.md, Unproven nodes. Any two decisions must have a member in common that remembers the first at the second. A
  * minority may have lost its state, and then it is unproven: so unproven members do not count beside a majority that
- * does, and without one everybody is needed. */
+ * does, and without one everybody is needed.
+ *
+ * The price is paid when a cluster starts for the first time. Until its first leader has committed an entry and told a
+ * majority so, a matter of two round trips, that leader alone is proven: when it goes away in between, the others wait
+ * for it or for the last of them, although nobody has lost anything. It cannot be had cheaper by what a node remembers
+ * of the first term it took part in: a request for a vote of that term, doubled and late, would lead a node that has
+ * lost its state since to believe that it remembers all from there on. */
 bool raft_can_decide(const struct raft *raft, uint32_t members_count, uint32_t proven_count) {
   uint32_t quorum = raft_quorum(raft->config.nodes_count);
   uint32_t minority = raft->config.nodes_count - quorum;
