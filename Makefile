@@ -152,7 +152,7 @@ $(BUILD)/lua_modules.o: $(BUILD)/lua_modules.S
 # Three nodes. The packages first, then a make of its own: what is installed decides which files there are.
 # On a terminal the nodes are a job of their own (set -m), so that Ctrl-C stops them, and make sees a clean exit.
 run: deps
-	@$(AGAIN) program
+	+@$(AGAIN) program
 	@if [ -t 0 ]; then set -m; fi; \
 	setpriv --pdeathsig TERM $(BUILD)/kvserver --script scenarios/cluster.lua $(ARGS) || exit $$?
 
@@ -167,7 +167,7 @@ $(BUILD)/spec/%.so: spec/native/%.c Makefile $(BUILD)/compile.stamp
 -include $(NATIVE_SPECS:.so=.d)
 
 test: deps
-	@$(AGAIN) all
+	+@$(AGAIN) all
 	@$(MAKE) --no-print-directory specs
 
 # What would hang is ended by the timeout; a run that did not come to its summary gets one here.
@@ -189,7 +189,7 @@ check:
 
 # Known bugs planted one at a time: the simulator must find each. ARGS="--seeds 2000 --only NAME"
 mutants: deps
-	@$(AGAIN) all
+	+@$(AGAIN) all
 	@$(BUILD)/kvserver --script spec/mutants/run.lua --build $(BUILD) $(ARGS)
 
 # ---- lint ----
@@ -200,7 +200,7 @@ LUA_DIRS := $(wildcard lua spec scenarios)
 
 # Goes on after a failure, so that one run shows all.
 lint: deps deps-lint
-	@$(AGAIN) --keep-going lint-format lint-includes lint-purity lint-words lint-lua lint-tidy
+	+@$(AGAIN) --keep-going lint-format lint-includes lint-purity lint-words lint-lua lint-tidy
 
 lint-format:
 	$(call show,clang-format)
@@ -229,7 +229,7 @@ $(BUILD)/lint/%.tidy: %.c $(BUILD)/%.o .clang-tidy spec/lint/lua_error.h
 # ---- fuzzing ----
 
 fuzz: deps deps-fuzz
-	@$(AGAIN) SAN=fuzz fuzz-now
+	+@$(AGAIN) SAN=fuzz fuzz-now
 
 fuzz-now: $(FUZZ_TARGETS)
 	@for target in $^; do \
@@ -249,7 +249,7 @@ $(BUILD)/fuzz_%: $(BUILD)/spec/fuzz/fuzz_%.o $(filter-out $(BUILD)/src/main.o,$(
 # ---- the rest ----
 
 bench: deps deps-bench
-	@$(AGAIN) program
+	+@$(AGAIN) program
 	@code=0; for bench in $(BENCHES); do $(BUILD)/kvserver --script scenarios/bench/$$bench.lua $(ARGS) || code=1; done; \
 	exit $$code
 
