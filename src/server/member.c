@@ -207,15 +207,21 @@ bool member_pending(const struct member *member) {
 
 /* ---- leaving ---- */
 
-/* The member that was heard of within a heartbeat or so, and holds most. An unproven one may not campaign at once. */
+/* An unproven one may not campaign at once; but it may have been proven since it was last heard of. */
+static bool is_better_prepared(const struct raft_peer *peer, const struct raft_peer *than) {
+  if (peer->proven != than->proven) return peer->proven;
+  return peer->match_index > than->match_index;
+}
+
+/* The member that was heard of within a heartbeat or so, and holds most. */
 static uint8_t best_prepared(const struct member *member) {
   const struct raft *core = raftnode_core(member->node);
   uint8_t best = RAFT_NODE_NONE;
   for (uint8_t i = 0; i < member->cluster.members_count; i++) {
     const struct raft_peer *peer = &core->peers[i];
     bool heard = core->now_ms - peer->contact_ms < core->config.election_min_ms;
-    if (i == member->cluster.self || !heard || !peer->proven) continue;
-    if (best == RAFT_NODE_NONE || peer->match_index > core->peers[best].match_index) best = i;
+    if (i == member->cluster.self || !heard) continue;
+    if (best == RAFT_NODE_NONE || is_better_prepared(peer, &core->peers[best])) best = i;
   }
   return best;
 }
