@@ -190,6 +190,13 @@ describe("a node that lost its state", function()
     assert.equal(1, c:log(3)[2])
   end)
 
+  it("tells the leader in the same answer that it is proven", function()
+    local c = cluster.new { proven = false }
+    local life = c.nodes[2].life
+    c:give { type = "append", from = 1, to = 2, term = 5, to_life = life, terms = { 5 }, commit_index = 1 }
+    assert.is_true(c:take { from = 2 }[1].proven)
+  end)
+
   it("is not proven by a leader that has committed nothing in its own term", function()
     local c = cluster.new()
     c:elect(1)

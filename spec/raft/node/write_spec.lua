@@ -300,6 +300,19 @@ describe("a follower", function()
     assert.equal(0, follower:status().term)
   end)
 
+  it("keeps only so many answers for its disk, in their order, and answers the rest with nothing", function()
+    local held <const> = 4096
+    for number = 1, held do follower:receive(append { round = number }, 1) end
+    assert.same({}, follower:sent())
+    follower:receive(append { round = held + 1 }, 2)
+    assert.same({ { type = "nothing", token = 2 } }, follower:sent())
+    follower:turn(1)
+    follower:synced()
+    local answers = follower:sent()
+    assert.equal(held, #answers)
+    for number, answer in ipairs(answers) do assert.equal(number, answer.round) end
+  end)
+
   it("answers each request exactly once", function()
     local answers = {}
     local function collect()

@@ -141,6 +141,7 @@ void raft_handle_append(struct raft *raft, const struct raft_message *message, s
   prove(raft, message, verified, out);
 
   answer->success = true;
+  answer->proven = raft->hard_state.proven; /* of this life: the next one's mark is what is durable by then */
   if (appended) {
     answer->match_index = verified;
     reply->after_sync = raft_unsynced(raft, raft_everything(raft));
