@@ -233,8 +233,6 @@ bool member_pending(const struct member *member) {
   return raftnode_deadline_ms(member->node) <= io_loop_now_ms(member->loop);
 }
 
-/* ---- leaving ---- */
-
 bool member_leave(struct member *member, void (*left)(void *context), void *context) {
   CHECK(member->left == NULL);
   uint64_t now_ms = io_loop_now_ms(member->loop);
