@@ -10,8 +10,9 @@
  *   - a creation, rename or removal before a disk_sync_directory of its directory that returned STATUS_OK. Of others,
  *     any prefix in their order.
  *
- * Errors: STATUS_NOT_FOUND, STATUS_DISK_FULL (also EDQUOT and EFBIG), else STATUS_IO; `err` (may be NULL) names the
- * operation, the file and the reason. After a failed disk_sync nothing is known about what was written: the caller must
+ * Errors: STATUS_NOT_FOUND, STATUS_DISK_FULL (also EDQUOT and EFBIG), else STATUS_IO (a simulated disk also says
+ * STATUS_CLOSED: the file was open when the power went); `err` (may be NULL) names the operation, the file and the
+ * reason. After a failed disk_sync nothing is known about what was written: the caller must
  * not go on. */
 #ifndef KV_RAFT_STORAGE_DISK_H
 #define KV_RAFT_STORAGE_DISK_H
@@ -48,8 +49,9 @@ struct disk_ops {
   enum status (*sync)(struct disk *disk, struct disk_file *file, struct error *err); /* fdatasync */
   enum status (*size)(struct disk *disk, struct disk_file *file, uint64_t *out, struct error *err);
   enum status (*truncate)(struct disk *disk, struct disk_file *file, uint64_t size, struct error *err);
-  /* Takes the place of `to`, if there is one. */
+  /* A file, within its directory. Takes the place of `to`, if there is one. */
   enum status (*rename)(struct disk *disk, const char *from, const char *to, struct error *err);
+  /* A file. Who has it open may go on with it. */
   enum status (*remove)(struct disk *disk, const char *name, struct error *err);
   /* STATUS_OK also when it is there. The parent must exist. */
   enum status (*make_directory)(struct disk *disk, const char *name, struct error *err);
