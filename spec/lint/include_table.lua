@@ -46,6 +46,7 @@ local outside <const> = {
   { header = "^time%.h$", places = { "^base/", "^io/", "^server/", "^script/" } },
   { header = "^unistd%.h$", places = { "^base/", "^io/", "^server/", "^script/", "^main%.c$" } },
   { header = "^fcntl%.h$", places = { "^base/", "^io/", "^server/", "^script/" } },
+  { header = "^dirent%.h$", places = { "^io/" } },
   { header = "^poll%.h$", places = { "^base/", "^io/" } },
   { header = "^signal%.h$", places = { "^io/", "^server/", "^script/", "^main%.c$" } },
   { header = "^sys/", places = { "^base/", "^io/", "^server/", "^script/" } },
