@@ -18,6 +18,7 @@ static const luaL_Reg bindings[] = {{"kvserver.loop", luaopen_kvserver_loop},
                                     {"kvserver.server", luaopen_kvserver_server},
                                     {"kvserver.raft", luaopen_kvserver_raft},
                                     {"kvserver.sim", luaopen_kvserver_sim},
+                                    {"kvserver.disk", luaopen_kvserver_disk},
                                     {"kvserver.raftrpc", luaopen_kvserver_raftrpc},
                                     {"luv", luv_bridge_open},
                                     {NULL, NULL}};

@@ -12,8 +12,7 @@
  *
  * Errors: STATUS_NOT_FOUND, STATUS_DISK_FULL (also EDQUOT and EFBIG), else STATUS_IO (a simulated disk also says
  * STATUS_CLOSED: the file was open when the power went); `err` (may be NULL) names the operation, the file and the
- * reason. After a failed disk_sync nothing is known about what was written: the caller must
- * not go on. */
+ * reason. After a failed disk_sync nothing is known about what was written: the caller must not go on. */
 #ifndef KV_RAFT_STORAGE_DISK_H
 #define KV_RAFT_STORAGE_DISK_H
 
