@@ -262,11 +262,11 @@ enum status io_disk_open(const char *root, enum io_disk_root how, struct disk **
   return STATUS_OK;
 }
 
-void io_disk_close(struct disk *base) {
-  struct io_disk *disk = io_disk_of(base);
-  if (disk->lock >= 0) close(disk->lock);
-  close(disk->root);
-  free(disk);
+void io_disk_close(struct disk *disk) {
+  struct io_disk *system = io_disk_of(disk);
+  if (system->lock >= 0) close(system->lock);
+  close(system->root);
+  free(system);
 }
 
 /* ---- the lock ---- */
@@ -290,10 +290,10 @@ static void write_pid(int fd) {
 }
 
 /* flock, not fcntl: a lock of fcntl would go with any descriptor of the file that this process closes. */
-enum status io_disk_lock(struct disk *base, struct error *err) {
-  struct io_disk *disk = io_disk_of(base);
-  CHECK(disk->lock < 0);
-  int fd = open_at(disk->root, LOCK_NAME, O_RDWR | O_CREAT);
+enum status io_disk_lock(struct disk *disk, struct error *err) {
+  struct io_disk *system = io_disk_of(disk);
+  CHECK(system->lock < 0);
+  int fd = open_at(system->root, LOCK_NAME, O_RDWR | O_CREAT);
   if (fd < 0) return failed(err, "open", LOCK_NAME);
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     enum status status = errno == EWOULDBLOCK ? locked_by_another(fd, err) : failed(err, "lock", LOCK_NAME);
@@ -301,6 +301,6 @@ enum status io_disk_lock(struct disk *base, struct error *err) {
     return status;
   }
   write_pid(fd);
-  disk->lock = fd;
+  system->lock = fd;
   return STATUS_OK;
 }

@@ -103,18 +103,22 @@ static enum status call_fail(const struct call *call, enum status status) {
   return call_end(call, status, status == STATUS_DISK_FULL ? "no space left (simulated)" : "it failed (simulated)");
 }
 
-static enum status end_not_found(const struct call *call) {
+/* The name is not there; nor can it be, when a file is in a directory's place. */
+static enum status end_not_found(const struct call *call, const char *name) {
+  char parent[DISK_NAME_BYTES_MAX + 1];
+  for (simnames_parent(name, parent); strcmp(parent, ".") != 0; simnames_parent(parent, parent)) {
+    struct simfile *file = simnames_find(&call->disk->names, parent);
+    if (file != NULL && !simfile_is_directory(file)) return call_end(call, STATUS_IO, "its directory is a file");
+  }
   return call_end(call, STATUS_NOT_FOUND, "there is none");
 }
 
 /* ---- files ---- */
 
-/* STATUS_OK when `name` could be made: its directory is there. */
-static enum status check_parent(const struct simnames *names, const char *name) {
+static bool has_parent(const struct simnames *names, const char *name) {
   char parent[DISK_NAME_BYTES_MAX + 1];
   simnames_parent(name, parent);
-  if (simnames_is_directory(names, parent)) return STATUS_OK;
-  return simnames_find(names, parent) == NULL ? STATUS_NOT_FOUND : STATUS_IO;
+  return simnames_is_directory(names, parent);
 }
 
 static struct disk_file *file_opened(struct simdisk *disk, const char *name, struct simfile *content, bool writable) {
@@ -130,9 +134,7 @@ static struct disk_file *file_opened(struct simdisk *disk, const char *name, str
 
 static enum status create_file(const struct call *call, const char *name, struct disk_file **out) {
   struct simnames *names = &call->disk->names;
-  enum status status = check_parent(names, name);
-  if (status == STATUS_NOT_FOUND) return end_not_found(call);
-  if (status != STATUS_OK) return call_end(call, status, "its directory is a file");
+  if (!has_parent(names, name)) return end_not_found(call, name);
   if (simnames_find(names, name) != NULL) return call_end(call, STATUS_IO, "it is there already");
   struct simfile *content = simfile_create(false);
   simnames_add(names, name, content);
@@ -150,7 +152,7 @@ static enum status open_file(struct disk *disk, const char *name, enum disk_open
   if (fault_strikes(&call, &status)) return call_fail(&call, status);
   if (how == DISK_CREATE) return create_file(&call, name, out);
   struct simfile *content = simnames_find(&call.disk->names, name);
-  if (content == NULL) return end_not_found(&call);
+  if (content == NULL) return end_not_found(&call, name);
   if (simfile_is_directory(content)) return call_end(&call, STATUS_IO, "it is a directory");
   *out = file_opened(call.disk, name, content, how == DISK_OPEN_WRITE);
   return call_end(&call, STATUS_OK, NULL);
@@ -269,7 +271,7 @@ static enum status rename_file(struct disk *disk, const char *from, const char *
   call_begin(&call, disk, SIMDISK_RENAME, err, "%s %s", from, to);
   if (fault_strikes(&call, &status)) return call_fail(&call, status);
   struct simnames *names = &call.disk->names;
-  if (simnames_find(names, from) == NULL) return end_not_found(&call);
+  if (simnames_find(names, from) == NULL) return end_not_found(&call, from);
   if (simnames_is_directory(names, from) || simnames_is_directory(names, to))
     return call_end(&call, STATUS_IO, "it is a directory");
   simnames_rename(names, from, to);
@@ -282,7 +284,7 @@ static enum status remove_file(struct disk *disk, const char *name, struct error
   call_begin(&call, disk, SIMDISK_REMOVE, err, "%s", name);
   if (fault_strikes(&call, &status)) return call_fail(&call, status);
   struct simnames *names = &call.disk->names;
-  if (simnames_find(names, name) == NULL) return end_not_found(&call);
+  if (simnames_find(names, name) == NULL) return end_not_found(&call, name);
   if (simnames_is_directory(names, name)) return call_end(&call, STATUS_IO, "it is a directory");
   simnames_remove(names, name);
   return call_end(&call, STATUS_OK, NULL);
@@ -296,10 +298,8 @@ static enum status make_directory(struct disk *disk, const char *name, struct er
   if (fault_strikes(&call, &status)) return call_fail(&call, status);
   struct simnames *names = &call.disk->names;
   if (simnames_is_directory(names, name)) return call_end(&call, STATUS_OK, NULL);
-  status = check_parent(names, name);
-  if (status == STATUS_NOT_FOUND) return end_not_found(&call);
-  if (status != STATUS_OK || simnames_find(names, name) != NULL)
-    return call_end(&call, STATUS_IO, "a file is in its place");
+  if (!has_parent(names, name)) return end_not_found(&call, name);
+  if (simnames_find(names, name) != NULL) return call_end(&call, STATUS_IO, "a file is in its place");
   struct simfile *directory = simfile_create(true);
   simnames_add(names, name, directory);
   simfile_drop(directory);
@@ -308,7 +308,7 @@ static enum status make_directory(struct disk *disk, const char *name, struct er
 
 /* What is wrong with a name that should be a directory's. */
 static enum status end_no_directory(const struct call *call, const char *name) {
-  if (simnames_find(&call->disk->names, name) == NULL) return end_not_found(call);
+  if (simnames_find(&call->disk->names, name) == NULL) return end_not_found(call, name);
   return call_end(call, STATUS_IO, "it is no directory");
 }
 

@@ -18,7 +18,7 @@ struct simname_change {
 static void copy_name(char to[DISK_NAME_BYTES_MAX + 1], const char *name) {
   size_t len = strlen(name);
   CHECK(len <= DISK_NAME_BYTES_MAX);
-  memcpy(to, name, len + 1);
+  memmove(to, name, len + 1); /* they may overlap */
 }
 
 /* ---- a table ---- */
@@ -49,9 +49,10 @@ static void table_add(struct simname_table *table, const char *name, struct simf
 }
 
 static void table_rename(struct simname_table *table, const char *from, const char *to) {
-  if (strcmp(from, to) == 0 || table_find(table, from) == NULL) return;
   table_remove(table, to);
-  copy_name(table_find(table, from)->name, to);
+  struct simname *entry = table_find(table, from);
+  CHECK(entry != NULL); /* changes become durable in order: it was added before */
+  copy_name(entry->name, to);
 }
 
 static void table_clear(struct simname_table *table) {

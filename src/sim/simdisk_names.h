@@ -37,7 +37,7 @@ struct simfile *simnames_find(const struct simnames *names, const char *name);
 bool simnames_is_directory(const struct simnames *names, const char *name);
 /* True when `name` is directly in `directory`; *base is then its last part. */
 bool simnames_in(const char *name, const char *directory, const char **base);
-/* The directory of `name`, "." for the root. */
+/* The directory of `name`, "." for the root. In place, too. */
 void simnames_parent(const char *name, char parent[DISK_NAME_BYTES_MAX + 1]);
 
 /* Keeps the file. The name must be free. */
