@@ -1,0 +1,310 @@
+/* First the names, which give the segments in order; then one segment after the other: its head, which must follow from
+ * the one before, then its batches, up to the one that the next head names, or in the last segment to the end. Behind
+ * that end nothing valid may be left. */
+#include "raft/storage/wal_recover.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+
+struct reader {
+  struct disk *disk;
+  const struct wal_visitor *visitor;
+  struct wal_scan *scan;
+  struct error *err;
+  struct wal_head head; /* of the segment at hand */
+  struct buffer bytes;  /* all of it */
+  bool sealed;
+};
+
+const char *wal_verdict_name(enum wal_verdict verdict) {
+  static const char *const names[] = {"empty", "whole", "sealed", "torn", "damaged"};
+  CHECK(verdict <= WAL_DAMAGED);
+  return names[verdict];
+}
+
+/* ---- damage ---- */
+
+static enum status damaged_file(struct reader *reader, const struct wal_name *file, uint64_t offset, const char *what) {
+  struct wal_scan *scan = reader->scan;
+  scan->verdict = WAL_DAMAGED;
+  scan->file = *file;
+  scan->offset = offset;
+  scan->what = what;
+  return error_set(reader->err, STATUS_CORRUPT,
+                   "%s at offset %" PRIu64 ": %s. This is no torn write, and going on could lose acknowledged writes: "
+                   "restore the data directory from a copy, or, if the other members are well, remove it and let this "
+                   "node catch up from them",
+                   file->text, offset, what);
+}
+
+static enum status damaged(struct reader *reader, uint64_t sequence, uint64_t offset, const char *what) {
+  struct wal_name file = wal_name_of(WAL_FILE_SEGMENT, sequence);
+  return damaged_file(reader, &file, offset, what);
+}
+
+/* ---- names ---- */
+
+static void add_segment(struct wal_scan *scan, uint64_t sequence) {
+  scan->segments = xrealloc(scan->segments, (scan->segments_count + 1) * sizeof scan->segments[0]);
+  scan->segments[scan->segments_count++] = (struct wal_segment_found){.sequence = sequence};
+}
+
+static void add_spare(struct wal_scan *scan, uint64_t number) {
+  scan->spares = xrealloc(scan->spares, (scan->spares_count + 1) * sizeof scan->spares[0]);
+  scan->spares[scan->spares_count++] = (struct wal_spare_found){.number = number};
+}
+
+static void add_filling(struct wal_scan *scan, uint64_t number) {
+  scan->fillings = xrealloc(scan->fillings, (scan->fillings_count + 1) * sizeof scan->fillings[0]);
+  scan->fillings[scan->fillings_count++] = number;
+}
+
+static void visit_name(void *context, const char *name) {
+  struct wal_scan *scan = context;
+  uint64_t number = 0;
+  switch (wal_name_parse(name, &number)) {
+  case WAL_FILE_SEGMENT:
+    add_segment(scan, number);
+    break;
+  case WAL_FILE_SPARE:
+    add_spare(scan, number);
+    break;
+  case WAL_FILE_FILLING:
+    add_filling(scan, number);
+    break;
+  case WAL_FILE_FOREIGN:
+    snprintf(scan->file.text, sizeof scan->file.text, WAL_DIRECTORY "/%.*s",
+             (int)(sizeof scan->file.text - sizeof WAL_DIRECTORY - 1), name);
+    break;
+  }
+}
+
+static int by_sequence(const void *a, const void *b) {
+  uint64_t left = ((const struct wal_segment_found *)a)->sequence;
+  uint64_t right = ((const struct wal_segment_found *)b)->sequence;
+  return (left > right) - (left < right);
+}
+
+static int by_number(const void *a, const void *b) {
+  uint64_t left = ((const struct wal_spare_found *)a)->number;
+  uint64_t right = ((const struct wal_spare_found *)b)->number;
+  return (left > right) - (left < right);
+}
+
+static enum status file_bytes(struct reader *reader, const struct wal_name *file, uint64_t *out) {
+  struct disk *disk = reader->disk;
+  struct disk_file *open;
+  enum status status = disk->ops->open(disk, file->text, DISK_OPEN_READ, &open, reader->err);
+  if (status != STATUS_OK) return status;
+  status = disk->ops->size(disk, open, out, reader->err);
+  disk->ops->close(disk, open);
+  return status;
+}
+
+static enum status measure_spares(struct reader *reader) {
+  struct wal_scan *scan = reader->scan;
+  enum status status = STATUS_OK;
+  for (size_t i = 0; i < scan->spares_count && status == STATUS_OK; i++) {
+    struct wal_name file = wal_name_of(WAL_FILE_SPARE, scan->spares[i].number);
+    status = file_bytes(reader, &file, &scan->spares[i].bytes);
+  }
+  return status;
+}
+
+/* In an order of their own: a directory has none. */
+static enum status find_files(struct reader *reader) {
+  struct wal_scan *scan = reader->scan;
+  enum status status = reader->disk->ops->list(reader->disk, WAL_DIRECTORY, visit_name, scan, reader->err);
+  if (status != STATUS_OK) return status;
+  if (scan->file.text[0] != '\0') {
+    struct wal_name foreign = scan->file;
+    return damaged_file(reader, &foreign, 0, "a file of somebody else in the log's directory");
+  }
+  if (scan->segments_count > 0) qsort(scan->segments, scan->segments_count, sizeof scan->segments[0], by_sequence);
+  if (scan->spares_count > 0) qsort(scan->spares, scan->spares_count, sizeof scan->spares[0], by_number);
+  for (size_t i = 1; i < scan->segments_count; i++) {
+    uint64_t due = scan->segments[i - 1].sequence + 1;
+    if (scan->segments[i].sequence != due) return damaged(reader, due, 0, "the segment is missing, later ones exist");
+  }
+  return measure_spares(reader);
+}
+
+/* ---- one segment ---- */
+
+static enum status read_whole(struct reader *reader, struct disk_file *file, struct wal_segment_found *found) {
+  struct disk *disk = reader->disk;
+  enum status status = disk->ops->size(disk, file, &found->bytes, reader->err);
+  if (status != STATUS_OK) return status;
+  if (found->bytes > WAL_SEGMENT_BYTES_MAX)
+    return damaged(reader, found->sequence, WAL_SEGMENT_BYTES_MAX, "it is larger than any segment");
+  buffer_clear(&reader->bytes);
+  size_t got = 0;
+  uint8_t *room = buffer_reserve(&reader->bytes, (size_t)found->bytes);
+  status = disk->ops->read(disk, file, 0, room, (size_t)found->bytes, &got, reader->err);
+  reader->bytes.len = got;
+  return status;
+}
+
+static enum status read_segment(struct reader *reader, struct wal_segment_found *found) {
+  struct disk *disk = reader->disk;
+  struct wal_name name = wal_name_of(WAL_FILE_SEGMENT, found->sequence);
+  struct disk_file *file;
+  enum status status = disk->ops->open(disk, name.text, DISK_OPEN_READ, &file, reader->err);
+  if (status != STATUS_OK) return status;
+  status = read_whole(reader, file, found);
+  disk->ops->close(disk, file);
+  if (status != STATUS_OK) return status;
+  if (reader->bytes.len < WAL_HEAD_BYTES || !wal_head_decode(reader->bytes.data, &reader->head))
+    return damaged(reader, found->sequence, 0, "its head is damaged");
+  return STATUS_OK;
+}
+
+/* The head must follow from the segment before. */
+static enum status enter_segment(struct reader *reader, size_t at) {
+  struct wal_scan *scan = reader->scan;
+  struct wal_segment_found *found = &scan->segments[at];
+  const struct wal_head *head = &reader->head;
+  if (head->sequence != found->sequence) return damaged(reader, found->sequence, 0, "its head is of another segment");
+  if (at == 0) {
+    scan->start = scan->state = head->start;
+  } else if (head->previous_check != scan->check || !wal_state_equal(&head->start, &scan->state)) {
+    return damaged(reader, found->sequence, 0, "it does not go on where the segment before ends");
+  }
+  found->start_last_index = head->start.last_index;
+  scan->check = head->check;
+  scan->end_offset = WAL_HEAD_BYTES;
+  scan->last_batch_offset = 0;
+  struct wal_name name = wal_name_of(WAL_FILE_SEGMENT, found->sequence);
+  const struct wal_visitor *visitor = reader->visitor;
+  if (visitor->head != NULL) visitor->head(visitor->context, &name, found->bytes, head);
+  return STATUS_OK;
+}
+
+static enum status replay(struct reader *reader, uint64_t offset, struct bytes payload) {
+  const struct wal_visitor *visitor = reader->visitor;
+  const struct bytes whole = payload;
+  struct wal_record record;
+  while (payload.len > 0) {
+    uint64_t at = offset + WAL_BATCH_HEAD_BYTES + (uint64_t)(payload.data - whole.data);
+    if (!wal_record_next(&payload, &record))
+      return damaged(reader, reader->head.sequence, at, "a malformed record in a valid batch");
+    const char *wrong = wal_state_apply(&reader->scan->state, &record);
+    if (wrong != NULL) return damaged(reader, reader->head.sequence, at, wrong);
+    if (record.type == WAL_SEAL && payload.data != whole.data + whole.len)
+      return damaged(reader, reader->head.sequence, at, "a record behind the seal");
+    reader->sealed = record.type == WAL_SEAL;
+    if (visitor->record != NULL)
+      visitor->record(visitor->context, reader->head.sequence, at, &record, &reader->scan->state);
+  }
+  return STATUS_OK;
+}
+
+static struct bytes rest_at(const struct reader *reader, uint64_t offset) {
+  if (offset > reader->bytes.len) return bytes_make(NULL, 0);
+  return bytes_make(reader->bytes.data + offset, reader->bytes.len - (size_t)offset);
+}
+
+/* Batches from where the scan stands, up to the one whose check is `until`, or to the last that is valid. */
+static enum status walk_batches(struct reader *reader, const uint64_t *until) {
+  struct wal_scan *scan = reader->scan;
+  const struct wal_visitor *visitor = reader->visitor;
+  struct wal_batch_head batch;
+  while (until == NULL || scan->check != *until) {
+    uint64_t offset = scan->end_offset;
+    if (!wal_batch_decode(rest_at(reader, offset), reader->head.life, &batch) || batch.previous != scan->check)
+      return STATUS_OK;
+    if (reader->sealed) return damaged(reader, reader->head.sequence, offset, "a batch behind the seal");
+    if (visitor->batch != NULL) visitor->batch(visitor->context, reader->head.sequence, offset, &batch);
+    enum status status = replay(reader, offset, batch.payload);
+    if (status != STATUS_OK) return status;
+    scan->check = batch.check;
+    scan->last_batch_offset = offset;
+    scan->end_offset = offset + wal_align(WAL_BATCH_HEAD_BYTES + (uint64_t)batch.payload.len);
+  }
+  return STATUS_OK;
+}
+
+/* Behind the end of the last segment: damage, a torn batch, or nothing. */
+static enum status judge_end(struct reader *reader) {
+  struct wal_scan *scan = reader->scan;
+  uint64_t sequence = reader->head.sequence;
+  struct wal_batch_head batch;
+  for (uint64_t at = scan->end_offset; at + WAL_BATCH_HEAD_BYTES < reader->bytes.len; at += WAL_ALIGN) {
+    if (wal_batch_decode(rest_at(reader, at), reader->head.life, &batch))
+      return damaged(reader, sequence, scan->end_offset, "a batch is damaged, and a later one is valid");
+  }
+  scan->cut_bytes = wal_batch_claims(rest_at(reader, scan->end_offset), reader->head.life, scan->check);
+  scan->verdict = scan->cut_bytes > 0 ? WAL_TORN : reader->sealed ? WAL_SEALED : WAL_WHOLE;
+  scan->file = wal_name_of(WAL_FILE_SEGMENT, sequence);
+  scan->offset = scan->end_offset;
+  return STATUS_OK;
+}
+
+/* The check that the next segment's head says this one ends with. */
+static enum status peek_previous_check(struct reader *reader, uint64_t sequence, uint64_t *check) {
+  struct disk *disk = reader->disk;
+  struct wal_name name = wal_name_of(WAL_FILE_SEGMENT, sequence);
+  struct disk_file *file;
+  enum status status = disk->ops->open(disk, name.text, DISK_OPEN_READ, &file, reader->err);
+  if (status != STATUS_OK) return status;
+  uint8_t encoded[WAL_HEAD_BYTES];
+  size_t got = 0;
+  status = disk->ops->read(disk, file, 0, encoded, sizeof encoded, &got, reader->err);
+  disk->ops->close(disk, file);
+  if (status != STATUS_OK) return status;
+  struct wal_head head;
+  if (got < sizeof encoded || !wal_head_decode(encoded, &head))
+    return damaged(reader, sequence, 0, "its head is damaged");
+  *check = head.previous_check;
+  return STATUS_OK;
+}
+
+static enum status scan_segment(struct reader *reader, size_t at) {
+  struct wal_scan *scan = reader->scan;
+  enum status status = read_segment(reader, &scan->segments[at]);
+  if (status == STATUS_OK) status = enter_segment(reader, at);
+  if (status != STATUS_OK) return status;
+  reader->sealed = false;
+  if (at + 1 == scan->segments_count) {
+    status = walk_batches(reader, NULL);
+    return status == STATUS_OK ? judge_end(reader) : status;
+  }
+  uint64_t until = 0;
+  status = peek_previous_check(reader, scan->segments[at + 1].sequence, &until);
+  if (status == STATUS_OK) status = walk_batches(reader, &until);
+  if (status == STATUS_OK && scan->check != until)
+    return damaged(reader, scan->segments[at].sequence, scan->end_offset, "a batch is damaged, and later ones exist");
+  return status;
+}
+
+static enum status scan_segments(struct reader *reader) {
+  struct wal_scan *scan = reader->scan;
+  for (size_t i = 0; i < scan->segments_count; i++) {
+    enum status status = scan_segment(reader, i);
+    if (status != STATUS_OK) return status;
+  }
+  if (scan->segments_count > 0 && scan->start.last_index > scan->state.snapshot_index)
+    return damaged(reader, scan->segments[0].sequence, 0, "the log starts behind what its snapshot covers");
+  return STATUS_OK;
+}
+
+enum status wal_scan_run(struct disk *disk, const struct wal_visitor *visitor, struct wal_scan *scan,
+                         struct error *err) {
+  static const struct wal_visitor deaf;
+  *scan = (struct wal_scan){.verdict = WAL_EMPTY, .state.hard_state.voted_for = RAFT_NODE_NONE};
+  struct reader reader = {.disk = disk, .visitor = visitor == NULL ? &deaf : visitor, .scan = scan, .err = err};
+  enum status status = find_files(&reader);
+  if (status == STATUS_OK) status = scan_segments(&reader);
+  buffer_deinit(&reader.bytes);
+  return status;
+}
+
+void wal_scan_deinit(struct wal_scan *scan) {
+  free(scan->segments);
+  free(scan->spares);
+  free(scan->fillings);
+  *scan = (struct wal_scan){0};
+}
