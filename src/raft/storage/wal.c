@@ -228,6 +228,10 @@ uint64_t wal_room(const struct wal *wal) {
   return best > taken ? best - taken : 0;
 }
 
+struct raft_storage *wal_base(struct wal *wal) {
+  return &wal->base;
+}
+
 const char *wal_failure(const struct wal *wal) {
   return wal->failed ? wal->failure.text : NULL;
 }
