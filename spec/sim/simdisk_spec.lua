@@ -140,6 +140,24 @@ describe("what a crash leaves of a file", function()
     assert.same({ [1000] = true, [1500] = true, [2000] = true }, sizes)
   end)
 
+  it("hides nothing behind a file's end: when it grows again, there are zeros", function()
+    local shorter = 0
+    for seed = 1, 100 do
+      local d <close> = disk.simulate {}
+      put(d, "a", "x")
+      local file <close> = d:open("a", "write")
+      assert(file:write(1, ("y"):rep(1000)))
+      assert(file:write(1001, ("z"):rep(1000)))
+      d:crash(seed)
+      local again <close> = d:open("a", "write")
+      local size = again:size()
+      assert(again:truncate(3000))
+      assert.equal(("\0"):rep(3000 - size), again:read(size, 3000))
+      if size < 2001 then shorter = shorter + 1 end
+    end
+    assert.is_true(shorter > 20)
+  end)
+
   it("is the same for the same seed, and another for another", function()
     local images, different = {}, 0
     for round = 1, 2 do
@@ -232,6 +250,23 @@ describe("what a crash leaves of names", function()
       put(d, "new/x", "X")
     end)
     assert.same({ ["a=A b=B dir={dir/c=C}"] = true, ["a=A b=B dir={dir/c=C} new={new/x=X}"] = true }, states)
+  end)
+
+  it("has nothing in a directory that was lost, nor when it is made again", function()
+    local lost = 0
+    for seed = 1, 20 do
+      local d <close> = disk.simulate {}
+      assert(d:make_directory("new"))
+      put(d, "new/x", "X")
+      d:crash(seed)
+      if not d:list("new") then
+        lost = lost + 1
+        assert.equal("not_found", select(2, d:open("new/x", "read")))
+        assert(d:make_directory("new"))
+        assert.same({}, d:list("new"))
+      end
+    end
+    assert.is_true(lost > 0)
   end)
 
   it("is apart from the content: a synced name may be of an empty file, synced content without a name", function()
