@@ -167,8 +167,8 @@ static void set_numbers(lua_State *L, const char *field, const struct buffer *it
 static void set_found(lua_State *L, const struct found *found) {
   const struct wal_scan *scan = &found->scan;
   set_text(L, "verdict", wal_verdict_name(scan->verdict));
-  set_state(L, &scan->state);
-  lua_raft_set_integer(L, "end_offset", scan->end_offset);
+  set_state(L, &scan->end.state);
+  lua_raft_set_integer(L, "end_offset", scan->end.offset);
   set_numbers(L, "segments", found->segments, sizeof(struct wal_segment_found));
   set_numbers(L, "spares", found->spares, sizeof(struct wal_spare_found));
   set_numbers(L, "fillings", found->fillings, sizeof(uint64_t));

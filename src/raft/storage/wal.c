@@ -98,7 +98,7 @@ void wal_pump(struct wal *wal) {
   close_batch(wal, batch); /* also when it must wait: the spare that is made for it must be large enough */
   bool ready = prepare_job(wal, batch);
   if (ready) wal->owner.submit(wal->owner.context, &wal->job);
-  if (!ready || wal->job.starts_segment) wal_make_room(wal);
+  if (!ready || wal->job.starts_segment) wal_keep_spares(wal);
 }
 
 static void enter_segment(struct wal *wal) {
@@ -127,7 +127,7 @@ void wal_job_done(struct wal *wal, struct wal_job *job) {
   CHECK(job == &wal->job);
   finish_job(wal);
   wal_pump(wal);
-  wal_make_room(wal);
+  wal_keep_spares(wal);
 }
 
 bool wal_complete(struct wal *wal, uint64_t *number, uint64_t *last_index) {
@@ -172,14 +172,16 @@ static uint64_t spare_bytes(const struct wal *wal) {
   return need > wal->options.segment_bytes ? need : wal->options.segment_bytes;
 }
 
-void wal_make_room(struct wal *wal) {
+/* A disk that was full is only asked again when the owner says so: each try writes all that it has room for. */
+static void want_spare(struct wal *wal, bool though_full) {
   if (wal->failed || wal->spare_job_busy) return;
   struct wal_spare_job *job = &wal->spare_job;
   uint64_t bytes = spare_bytes(wal);
   *job = (struct wal_spare_job){.disk = wal->disk, .spare = wal->next_spare, .bytes = bytes};
+  bool lacks = wal->spares_count <= WAL_SPARES_MAX && smallest_spare(wal, bytes) == NULL;
   if (oldest_is_old(wal)) {
     retire_oldest(wal, job);
-  } else if (wal->spares_count <= WAL_SPARES_MAX && smallest_spare(wal, bytes) == NULL) {
+  } else if (lacks && (though_full || !wal->disk_full)) {
     job->kind = WAL_SPARE_MAKE;
   } else {
     return;
@@ -187,6 +189,14 @@ void wal_make_room(struct wal *wal) {
   wal->next_spare++;
   wal->spare_job_busy = true;
   wal->owner.submit_spare(wal->owner.context, job);
+}
+
+void wal_keep_spares(struct wal *wal) {
+  want_spare(wal, false);
+}
+
+void wal_make_room(struct wal *wal) {
+  want_spare(wal, true);
 }
 
 void wal_spare_job_done(struct wal *wal, struct wal_spare_job *job) {
@@ -203,7 +213,7 @@ void wal_spare_job_done(struct wal *wal, struct wal_spare_job *job) {
   }
   if (job->kind != WAL_SPARE_REMOVE) wal->spares[wal->spares_count++] = (struct wal_spare){job->spare, job->bytes};
   wal_pump(wal);
-  wal_make_room(wal);
+  wal_keep_spares(wal);
 }
 
 bool wal_disk_full(const struct wal *wal) {

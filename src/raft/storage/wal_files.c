@@ -79,21 +79,23 @@ enum status wal_spare_make(struct disk *disk, uint64_t number, uint64_t bytes, s
   return status;
 }
 
-static enum status put_head(struct disk *disk, struct disk_file *file, struct wal_head *head, struct error *err) {
+static enum status put_start(struct disk *disk, struct disk_file *file, struct wal_head *head, struct bytes batch,
+                             struct error *err) {
   uint8_t encoded[WAL_HEAD_BYTES];
   wal_head_encode(head, encoded);
   enum status status = disk->ops->write(disk, file, 0, bytes_make(encoded, sizeof encoded), err);
+  if (status == STATUS_OK && batch.len > 0) status = disk->ops->write(disk, file, WAL_HEAD_BYTES, batch, err);
   return status == STATUS_OK ? disk->ops->sync(disk, file, err) : status;
 }
 
-enum status wal_segment_start(struct disk *disk, uint64_t spare, struct wal_head *head, struct disk_file **out,
-                              struct error *err) {
+enum status wal_segment_start(struct disk *disk, uint64_t spare, struct wal_head *head, struct bytes batch,
+                              struct disk_file **out, struct error *err) {
   struct wal_name from = wal_name_of(WAL_FILE_SPARE, spare);
   struct wal_name to = wal_name_of(WAL_FILE_SEGMENT, head->sequence);
   struct disk_file *file;
   enum status status = disk->ops->open(disk, from.text, DISK_OPEN_WRITE, &file, err);
   if (status != STATUS_OK) return status;
-  status = put_head(disk, file, head, err);
+  status = put_start(disk, file, head, batch, err);
   if (status == STATUS_OK) status = disk->ops->rename(disk, from.text, to.text, err);
   if (status == STATUS_OK) status = disk->ops->sync_directory(disk, WAL_DIRECTORY, err);
   if (status == STATUS_OK)

@@ -22,8 +22,9 @@ enum wal_file_kind wal_name_parse(const char *name, uint64_t *number);
 /* Makes spare-`number`.wal of `bytes` zeros, durable but for the name. STATUS_DISK_FULL leaves nothing behind, if it
  * can. */
 enum status wal_spare_make(struct disk *disk, uint64_t number, uint64_t bytes, struct error *err);
-/* The spare becomes the segment that `head` names, durably. Returns the open file, owned by the caller. */
-enum status wal_segment_start(struct disk *disk, uint64_t spare, struct wal_head *head, struct disk_file **out,
-                              struct error *err);
+/* The spare becomes the segment that `head` names, with `batch` (or none, when it is empty), durably. Returns the open
+ * file, owned by the caller. */
+enum status wal_segment_start(struct disk *disk, uint64_t spare, struct wal_head *head, struct bytes batch,
+                              struct disk_file **out, struct error *err);
 
 #endif

@@ -83,7 +83,7 @@ bool wal_head_decode(const uint8_t in[WAL_HEAD_BYTES], struct wal_head *head) {
                                       .snapshot_index = fields[5],
                                       .snapshot_term = fields[6]},
                             .check = check};
-  return load_hard_state(at, &head->start.hard_state) && (uint32_t)head->life != 0 &&
+  return load_hard_state(at, &head->start.hard_state) && (uint32_t)head->life != 0 && head->sequence != 0 &&
          head->start.snapshot_index <= head->start.last_index && head->start.last_index < UINT64_MAX;
 }
 

@@ -42,13 +42,13 @@
  * filled bytes: a full disk shows while a spare is made, when nothing depends on it yet.
  *
  * A spare is made like this: create filling-N.tmp, write zeros and fdatasync, piece by piece; rename to spare-N.wal. No
- * directory fsync: the one of step 1 below covers it.
+ * directory fsync: the one of the job that uses it covers it.
  *
  * A job does, in this order, and stops at the first error, which is the node's end:
- *   1. when the batch does not fit: write the head of a spare, fdatasync it, rename it to the next SEQUENCE.wal, fsync
- *      the directory. A crash before the rename is durable leaves a spare; after it, a segment without batches;
- *   2. write the batch, fdatasync. A crash before that leaves none, all, or a torn one.
- *   Jobs run one at a time, so of all batches only the last may be torn, and only in the last segment.
+ *   - when the batch fits: write it, fdatasync. A crash before that leaves none, all, or a torn one;
+ *   - when it does not: write a head and the batch into a spare, fdatasync it, rename it to the next SEQUENCE.wal,
+ * fsync the directory. A crash before the rename is durable leaves a spare; after it, a whole segment. Jobs run one at
+ * a time, so of all batches only the last may be torn, and only in the last segment.
  *
  * Recovery (wal_recover.c, which only reads) goes through the segments in order:
  *   - sequences without a gap, heads valid, each head's previous_check reached in the segment before it, and its state
@@ -63,14 +63,16 @@
  *   - the first segment may not start behind what the newest snapshot covers: entries between would be missing.
  *   Damage is STATUS_CORRUPT with file, offset and advice. Rot in the very last batch of an unsealed log cannot be told
  *   from a torn one; it is cut.
- * Then wal_open makes what was read the truth, before anything is built on it:
- *   - it writes the last batch over itself, and fdatasyncs it. After a kill, or a fdatasync that failed, the batch may
- *     have been read from the page cache without being on the disk, and a mere fdatasync could lie about it; a head
- *     that names it would then be damage after the next power cut. A torn write of equal bytes changes nothing;
- *   - it starts a fresh segment (as in 1), whose previous_check names that batch: what was cut cannot come back. Crash
- *     points: before the rename, the same recovery happens again; after it, the chain goes on;
- *   - it truncates the segment before to its last batch, so that many starts do not cost a whole segment each. If a
- *     crash undoes this, nothing is lost.
+ * Then wal_open makes what was read the truth, before anything is built on it: it starts a fresh segment as a job does,
+ * with a copy of the last batch, and with a previous_check that names the batch before that one.
+ *   - After a kill, or a fdatasync that failed, the last batch may have been read from the page cache without being on
+ *     the disk, and a second fdatasync could lie about it; a head that names it would be damage after the next power
+ * cut. The batch before it was synced, for a job was begun after it. A seal is not copied.
+ *   - What was cut cannot come back: it is behind what previous_check names.
+ *   - Crash points: before the rename, the same recovery happens again; after it, the chain goes on.
+ *   - A spare with the head of a segment to come is removed first: the fdatasync that failed may have been its own.
+ *   - Last, it truncates the segment before to what counts there, so that many starts do not cost a whole segment each.
+ *     If a crash undoes this, nothing is lost.
  *
  * Segments wholly at or below the truncated prefix (the next one's last_index <= what the owner truncated, and <= a
  * durable snapshot record) become spares, or are removed, oldest first, each followed by a directory fsync before the

@@ -3,13 +3,10 @@
 #include "raft/storage/wal_state.h"
 
 static enum status run_steps(struct wal_job *job) {
-  enum status status = STATUS_OK;
-  if (job->starts_segment) status = wal_segment_start(job->disk, job->spare, &job->head, &job->file, &job->err);
-  if (status != STATUS_OK) return status;
-  status = job->disk->ops->write(job->disk, job->file, job->offset, job->data, &job->err);
-  if (status == STATUS_OK) status = job->disk->ops->sync(job->disk, job->file, &job->err);
-  if (status != STATUS_OK && job->starts_segment) job->disk->ops->close(job->disk, job->file);
-  return status;
+  struct disk *disk = job->disk;
+  if (job->starts_segment) return wal_segment_start(disk, job->spare, &job->head, job->data, &job->file, &job->err);
+  enum status status = disk->ops->write(disk, job->file, job->offset, job->data, &job->err);
+  return status == STATUS_OK ? disk->ops->sync(disk, job->file, &job->err) : status;
 }
 
 void wal_job_run(struct wal_job *job) {

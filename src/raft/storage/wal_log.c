@@ -110,6 +110,15 @@ void wal_log_cut(struct wal_log *log, uint64_t first, uint64_t term_before) {
   }
 }
 
+void wal_log_move(struct wal_log *log, uint32_t from, uint32_t offset, uint32_t to, int64_t shift) {
+  for (size_t i = log->slots_count; i-- > 0;) {
+    struct wal_slot *slot = &log->slots[log->slots_first + i];
+    if (slot->place != from || slot->offset < offset) return;
+    slot->place = to;
+    slot->offset = (uint32_t)(slot->offset + shift);
+  }
+}
+
 void wal_log_drop(struct wal_log *log, uint64_t index) {
   if (index <= log->base_index) return;
   log->base_term = slot_at(log, index)->term;

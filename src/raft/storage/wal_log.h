@@ -66,6 +66,8 @@ void wal_log_reset(struct wal_log *log, uint64_t index, uint64_t term);
 void wal_log_append(struct wal_log *log, bool in_memory, uint32_t place, uint32_t offset, struct bytes encoded);
 /* The log ends before `first`. When that is below the base, it moves there: `term_before` is the term then. */
 void wal_log_cut(struct wal_log *log, uint64_t first, uint64_t term_before);
+/* The newest entries, those in segment `from` at `offset` and on, now stand in segment `to`, `shift` bytes further. */
+void wal_log_move(struct wal_log *log, uint32_t from, uint32_t offset, uint32_t to, int64_t shift);
 /* Entries up to `index`, which exists, go. */
 void wal_log_drop(struct wal_log *log, uint64_t index);
 /* False when it is not known. The base's is. */

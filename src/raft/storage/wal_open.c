@@ -46,32 +46,8 @@ static void on_record(void *context, uint64_t sequence, uint64_t offset, const s
 
 /* ---- what was read becomes the truth ---- */
 
-static enum status rewrite(struct wal *wal, struct disk_file *file, uint64_t offset, size_t len, struct error *err) {
-  struct disk *disk = wal->disk;
-  struct buffer bytes = {0};
-  size_t got = 0;
-  enum status status = disk->ops->read(disk, file, offset, buffer_reserve(&bytes, len), len, &got, err);
-  if (status == STATUS_OK && got < len) status = error_set(err, STATUS_IO, "a batch that was there is cut short");
-  bytes.len = len;
-  if (status == STATUS_OK) status = disk->ops->write(disk, file, offset, buffer_view(&bytes), err);
-  if (status == STATUS_OK) status = disk->ops->sync(disk, file, err);
-  buffer_deinit(&bytes);
-  return status;
-}
-
-static enum status make_certain(struct wal *wal, const struct wal_scan *scan, struct error *err) {
-  if (scan->last_batch_offset == 0) return STATUS_OK;
-  struct wal_name name = wal_name_of(WAL_FILE_SEGMENT, wal->sequence);
-  struct disk_file *file;
-  enum status status = wal->disk->ops->open(wal->disk, name.text, DISK_OPEN_WRITE, &file, err);
-  if (status != STATUS_OK) return status;
-  uint64_t len = scan->end_offset - scan->last_batch_offset;
-  status = rewrite(wal, file, scan->last_batch_offset, (size_t)len, err);
-  wal->disk->ops->close(wal->disk, file);
-  return status;
-}
-
-/* Files that no start needs: half made spares, and spares of another size or number. */
+/* Removes what is good for nothing: half made spares, and spares that are too small, too many, or were about to become
+ * a segment: perhaps the process ended because a fdatasync of it failed, and another one could lie. */
 static enum status sort_spares(struct wal *wal, const struct wal_scan *scan, struct error *err) {
   struct disk *disk = wal->disk;
   enum status status = STATUS_OK;
@@ -82,7 +58,8 @@ static enum status sort_spares(struct wal *wal, const struct wal_scan *scan, str
   for (size_t i = 0; i < scan->spares_count && status == STATUS_OK; i++) {
     struct wal_spare spare = {scan->spares[i].number, scan->spares[i].bytes};
     if (spare.number >= wal->next_spare) wal->next_spare = spare.number + 1;
-    if (spare.bytes < wal->options.segment_bytes || wal->spares_count == WAL_SPARES_MAX)
+    bool bad = spare.bytes < wal->options.segment_bytes || scan->spares[i].sequence > wal->sequence;
+    if (bad || wal->spares_count == WAL_SPARES_MAX)
       status = disk->ops->remove(disk, wal_name_of(WAL_FILE_SPARE, spare.number).text, err);
     else
       wal->spares[wal->spares_count++] = spare;
@@ -90,45 +67,69 @@ static enum status sort_spares(struct wal *wal, const struct wal_scan *scan, str
   return status;
 }
 
-static enum status take_spare(struct wal *wal, struct wal_spare *spare, struct error *err) {
-  if (wal->spares_count > 0) {
-    *spare = wal->spares[--wal->spares_count];
+/* One that holds `need` bytes. */
+static enum status take_spare(struct wal *wal, uint64_t need, struct wal_spare *spare, struct error *err) {
+  for (size_t i = 0; i < wal->spares_count; i++) {
+    if (wal->spares[i].bytes < need) continue;
+    *spare = wal->spares[i];
+    wal->spares[i] = wal->spares[--wal->spares_count];
     return STATUS_OK;
   }
   uint64_t bytes = wal->options.segment_bytes;
   if (bytes > WAL_FIRST_BYTES_MAX) bytes = WAL_FIRST_BYTES_MAX;
+  if (bytes < need) bytes = need;
   *spare = (struct wal_spare){wal->next_spare++, bytes};
   return wal_spare_make(wal->disk, spare->number, bytes, err);
 }
 
-static enum status start_fresh(struct wal *wal, struct error *err) {
+/* A copy of the last batch, as the first one behind `head`; empty when there is none. Returns the check that the next
+ * batch names. */
+static uint64_t copy_tail(const struct wal_scan *scan, const struct wal_head *head, struct buffer *batch) {
+  if (scan->tail.len == 0) return head->check;
+  wal_batch_open(batch);
+  buffer_append_bytes(batch, buffer_view(&scan->tail));
+  uint32_t payload_bytes = wal_batch_pad(batch);
+  return wal_batch_close(batch, payload_bytes, head->life, head->check);
+}
+
+static void enter_fresh(struct wal *wal, const struct wal_scan *scan, const struct wal_head *head, uint64_t bytes) {
+  wal_log_move(&wal->log, (uint32_t)wal->sequence, (uint32_t)scan->settled.offset, (uint32_t)head->sequence,
+               WAL_HEAD_BYTES - (int64_t)scan->settled.offset);
+  wal->life = head->life;
+  wal->sequence = head->sequence;
+  wal->bytes = bytes;
+  wal_add_segment(wal, head->sequence, bytes, head->start.last_index);
+}
+
+static enum status start_fresh(struct wal *wal, const struct wal_scan *scan, struct error *err) {
+  struct buffer batch = {0};
   struct wal_spare spare;
-  enum status status = take_spare(wal, &spare, err);
-  if (status != STATUS_OK) return status;
   struct wal_head head = wal_next_head(wal);
-  status = wal_segment_start(wal->disk, spare.number, &head, &wal->writer, err);
-  if (status != STATUS_OK) return status;
-  wal->life = head.life;
-  wal->sequence = head.sequence;
-  wal->check = head.check;
-  wal->offset = WAL_HEAD_BYTES;
-  wal->bytes = spare.bytes;
-  wal_add_segment(wal, wal->sequence, wal->bytes, wal->now.last_index);
-  return STATUS_OK;
+  uint8_t encoded[WAL_HEAD_BYTES];
+  wal_head_encode(&head, encoded); /* for its check */
+  wal->check = copy_tail(scan, &head, &batch);
+  wal->given = scan->end.state;
+  wal->offset = WAL_HEAD_BYTES + batch.len;
+  enum status status = take_spare(wal, wal->offset, &spare, err);
+  if (status == STATUS_OK)
+    status = wal_segment_start(wal->disk, spare.number, &head, buffer_view(&batch), &wal->writer, err);
+  buffer_deinit(&batch);
+  if (status == STATUS_OK) enter_fresh(wal, scan, &head, spare.bytes);
+  return status;
 }
 
 /* The last of those that were found. */
 static enum status truncate_last(struct wal *wal, const struct wal_scan *scan, struct error *err) {
   if (scan->segments_count == 0) return STATUS_OK;
   struct wal_segment *last = &wal->segments[scan->segments_count - 1];
-  if (last->bytes <= scan->end_offset) return STATUS_OK;
+  if (last->bytes <= scan->settled.offset) return STATUS_OK;
   struct wal_name name = wal_name_of(WAL_FILE_SEGMENT, last->sequence);
   struct disk_file *file;
   enum status status = wal->disk->ops->open(wal->disk, name.text, DISK_OPEN_WRITE, &file, err);
   if (status != STATUS_OK) return status;
-  status = wal->disk->ops->truncate(wal->disk, file, scan->end_offset, err);
+  status = wal->disk->ops->truncate(wal->disk, file, scan->settled.offset, err);
   wal->disk->ops->close(wal->disk, file);
-  last->bytes = scan->end_offset;
+  last->bytes = scan->settled.offset;
   return status;
 }
 
@@ -141,8 +142,9 @@ static void tell(const struct wal_scan *scan) {
 }
 
 static void take_state(struct wal *wal, const struct wal_scan *scan) {
-  wal->now = wal->given = wal->durable = scan->state;
-  wal->check = scan->check;
+  wal->now = wal->durable = scan->end.state;
+  wal->given = scan->settled.state; /* the fresh segment starts there */
+  wal->check = scan->settled.check;
   if (scan->segments_count > 0) wal->sequence = scan->segments[scan->segments_count - 1].sequence;
 }
 
@@ -152,9 +154,8 @@ static enum status recover(struct wal *wal, struct wal_scan *scan, struct error 
   if (status != STATUS_OK) return status;
   tell(scan);
   take_state(wal, scan);
-  status = make_certain(wal, scan, err);
-  if (status == STATUS_OK) status = sort_spares(wal, scan, err);
-  if (status == STATUS_OK) status = start_fresh(wal, err);
+  status = sort_spares(wal, scan, err);
+  if (status == STATUS_OK) status = start_fresh(wal, scan, err);
   if (status == STATUS_OK) status = truncate_last(wal, scan, err);
   return status;
 }

@@ -16,7 +16,8 @@ struct reader {
   struct error *err;
   struct wal_head head; /* of the segment at hand */
   struct buffer bytes;  /* all of it */
-  bool sealed;
+  struct bytes last;    /* payload of the last batch in it so far */
+  bool sealed;          /* which is a seal */
 };
 
 const char *wal_verdict_name(enum wal_verdict verdict) {
@@ -94,24 +95,33 @@ static int by_number(const void *a, const void *b) {
   return (left > right) - (left < right);
 }
 
-static enum status file_bytes(struct reader *reader, const struct wal_name *file, uint64_t *out) {
+/* The size of a file and its head, if it has one; else a head of sequence 0. */
+static enum status peek(struct reader *reader, const struct wal_name *file, uint64_t *bytes, struct wal_head *head) {
   struct disk *disk = reader->disk;
   struct disk_file *open;
   enum status status = disk->ops->open(disk, file->text, DISK_OPEN_READ, &open, reader->err);
   if (status != STATUS_OK) return status;
-  status = disk->ops->size(disk, open, out, reader->err);
+  uint8_t encoded[WAL_HEAD_BYTES];
+  size_t got = 0;
+  status = disk->ops->size(disk, open, bytes, reader->err);
+  if (status == STATUS_OK) status = disk->ops->read(disk, open, 0, encoded, sizeof encoded, &got, reader->err);
   disk->ops->close(disk, open);
-  return status;
+  if (status != STATUS_OK) return status;
+  if (got < sizeof encoded || !wal_head_decode(encoded, head)) *head = (struct wal_head){0};
+  return STATUS_OK;
 }
 
-static enum status measure_spares(struct reader *reader) {
+static enum status peek_spares(struct reader *reader) {
   struct wal_scan *scan = reader->scan;
-  enum status status = STATUS_OK;
-  for (size_t i = 0; i < scan->spares_count && status == STATUS_OK; i++) {
-    struct wal_name file = wal_name_of(WAL_FILE_SPARE, scan->spares[i].number);
-    status = file_bytes(reader, &file, &scan->spares[i].bytes);
+  for (size_t i = 0; i < scan->spares_count; i++) {
+    struct wal_spare_found *found = &scan->spares[i];
+    struct wal_name file = wal_name_of(WAL_FILE_SPARE, found->number);
+    struct wal_head head;
+    enum status status = peek(reader, &file, &found->bytes, &head);
+    if (status != STATUS_OK) return status;
+    found->sequence = head.sequence;
   }
-  return status;
+  return STATUS_OK;
 }
 
 /* In an order of their own: a directory has none. */
@@ -129,7 +139,7 @@ static enum status find_files(struct reader *reader) {
     uint64_t due = scan->segments[i - 1].sequence + 1;
     if (scan->segments[i].sequence != due) return damaged(reader, due, 0, "the segment is missing, later ones exist");
   }
-  return measure_spares(reader);
+  return peek_spares(reader);
 }
 
 /* ---- one segment ---- */
@@ -169,14 +179,12 @@ static enum status enter_segment(struct reader *reader, size_t at) {
   const struct wal_head *head = &reader->head;
   if (head->sequence != found->sequence) return damaged(reader, found->sequence, 0, "its head is of another segment");
   if (at == 0) {
-    scan->start = scan->state = head->start;
-  } else if (head->previous_check != scan->check || !wal_state_equal(&head->start, &scan->state)) {
+    scan->start = head->start;
+  } else if (head->previous_check != scan->end.check || !wal_state_equal(&head->start, &scan->end.state)) {
     return damaged(reader, found->sequence, 0, "it does not go on where the segment before ends");
   }
   found->start_last_index = head->start.last_index;
-  scan->check = head->check;
-  scan->end_offset = WAL_HEAD_BYTES;
-  scan->last_batch_offset = 0;
+  scan->end = scan->settled = (struct wal_place){head->check, WAL_HEAD_BYTES, head->start};
   struct wal_name name = wal_name_of(WAL_FILE_SEGMENT, found->sequence);
   const struct wal_visitor *visitor = reader->visitor;
   if (visitor->head != NULL) visitor->head(visitor->context, &name, found->bytes, head);
@@ -191,13 +199,13 @@ static enum status replay(struct reader *reader, uint64_t offset, struct bytes p
     uint64_t at = offset + WAL_BATCH_HEAD_BYTES + (uint64_t)(payload.data - whole.data);
     if (!wal_record_next(&payload, &record))
       return damaged(reader, reader->head.sequence, at, "a malformed record in a valid batch");
-    const char *wrong = wal_state_apply(&reader->scan->state, &record);
+    const char *wrong = wal_state_apply(&reader->scan->end.state, &record);
     if (wrong != NULL) return damaged(reader, reader->head.sequence, at, wrong);
     if (record.type == WAL_SEAL && payload.data != whole.data + whole.len)
       return damaged(reader, reader->head.sequence, at, "a record behind the seal");
     reader->sealed = record.type == WAL_SEAL;
     if (visitor->record != NULL)
-      visitor->record(visitor->context, reader->head.sequence, at, &record, &reader->scan->state);
+      visitor->record(visitor->context, reader->head.sequence, at, &record, &reader->scan->end.state);
   }
   return STATUS_OK;
 }
@@ -212,17 +220,18 @@ static enum status walk_batches(struct reader *reader, const uint64_t *until) {
   struct wal_scan *scan = reader->scan;
   const struct wal_visitor *visitor = reader->visitor;
   struct wal_batch_head batch;
-  while (until == NULL || scan->check != *until) {
-    uint64_t offset = scan->end_offset;
-    if (!wal_batch_decode(rest_at(reader, offset), reader->head.life, &batch) || batch.previous != scan->check)
+  while (until == NULL || scan->end.check != *until) {
+    uint64_t offset = scan->end.offset;
+    if (!wal_batch_decode(rest_at(reader, offset), reader->head.life, &batch) || batch.previous != scan->end.check)
       return STATUS_OK;
     if (reader->sealed) return damaged(reader, reader->head.sequence, offset, "a batch behind the seal");
     if (visitor->batch != NULL) visitor->batch(visitor->context, reader->head.sequence, offset, &batch);
+    scan->settled = scan->end;
+    reader->last = batch.payload;
     enum status status = replay(reader, offset, batch.payload);
     if (status != STATUS_OK) return status;
-    scan->check = batch.check;
-    scan->last_batch_offset = offset;
-    scan->end_offset = offset + wal_align(WAL_BATCH_HEAD_BYTES + (uint64_t)batch.payload.len);
+    scan->end.check = batch.check;
+    scan->end.offset = offset + wal_align(WAL_BATCH_HEAD_BYTES + (uint64_t)batch.payload.len);
   }
   return STATUS_OK;
 }
@@ -232,32 +241,26 @@ static enum status judge_end(struct reader *reader) {
   struct wal_scan *scan = reader->scan;
   uint64_t sequence = reader->head.sequence;
   struct wal_batch_head batch;
-  for (uint64_t at = scan->end_offset; at + WAL_BATCH_HEAD_BYTES < reader->bytes.len; at += WAL_ALIGN) {
+  for (uint64_t at = scan->end.offset; at + WAL_BATCH_HEAD_BYTES < reader->bytes.len; at += WAL_ALIGN) {
     if (wal_batch_decode(rest_at(reader, at), reader->head.life, &batch))
-      return damaged(reader, sequence, scan->end_offset, "a batch is damaged, and a later one is valid");
+      return damaged(reader, sequence, scan->end.offset, "a batch is damaged, and a later one is valid");
   }
-  scan->cut_bytes = wal_batch_claims(rest_at(reader, scan->end_offset), reader->head.life, scan->check);
+  scan->cut_bytes = wal_batch_claims(rest_at(reader, scan->end.offset), reader->head.life, scan->end.check);
   scan->verdict = scan->cut_bytes > 0 ? WAL_TORN : reader->sealed ? WAL_SEALED : WAL_WHOLE;
   scan->file = wal_name_of(WAL_FILE_SEGMENT, sequence);
-  scan->offset = scan->end_offset;
+  scan->offset = scan->end.offset;
+  if (!reader->sealed) buffer_append_bytes(&scan->tail, reader->last);
   return STATUS_OK;
 }
 
 /* The check that the next segment's head says this one ends with. */
 static enum status peek_previous_check(struct reader *reader, uint64_t sequence, uint64_t *check) {
-  struct disk *disk = reader->disk;
   struct wal_name name = wal_name_of(WAL_FILE_SEGMENT, sequence);
-  struct disk_file *file;
-  enum status status = disk->ops->open(disk, name.text, DISK_OPEN_READ, &file, reader->err);
-  if (status != STATUS_OK) return status;
-  uint8_t encoded[WAL_HEAD_BYTES];
-  size_t got = 0;
-  status = disk->ops->read(disk, file, 0, encoded, sizeof encoded, &got, reader->err);
-  disk->ops->close(disk, file);
-  if (status != STATUS_OK) return status;
   struct wal_head head;
-  if (got < sizeof encoded || !wal_head_decode(encoded, &head))
-    return damaged(reader, sequence, 0, "its head is damaged");
+  uint64_t bytes;
+  enum status status = peek(reader, &name, &bytes, &head);
+  if (status != STATUS_OK) return status;
+  if (head.sequence == 0) return damaged(reader, sequence, 0, "its head is damaged");
   *check = head.previous_check;
   return STATUS_OK;
 }
@@ -268,6 +271,7 @@ static enum status scan_segment(struct reader *reader, size_t at) {
   if (status == STATUS_OK) status = enter_segment(reader, at);
   if (status != STATUS_OK) return status;
   reader->sealed = false;
+  reader->last = bytes_make(NULL, 0);
   if (at + 1 == scan->segments_count) {
     status = walk_batches(reader, NULL);
     return status == STATUS_OK ? judge_end(reader) : status;
@@ -275,8 +279,8 @@ static enum status scan_segment(struct reader *reader, size_t at) {
   uint64_t until = 0;
   status = peek_previous_check(reader, scan->segments[at + 1].sequence, &until);
   if (status == STATUS_OK) status = walk_batches(reader, &until);
-  if (status == STATUS_OK && scan->check != until)
-    return damaged(reader, scan->segments[at].sequence, scan->end_offset, "a batch is damaged, and later ones exist");
+  if (status == STATUS_OK && scan->end.check != until)
+    return damaged(reader, scan->segments[at].sequence, scan->end.offset, "a batch is damaged, and later ones exist");
   return status;
 }
 
@@ -286,7 +290,7 @@ static enum status scan_segments(struct reader *reader) {
     enum status status = scan_segment(reader, i);
     if (status != STATUS_OK) return status;
   }
-  if (scan->segments_count > 0 && scan->start.last_index > scan->state.snapshot_index)
+  if (scan->segments_count > 0 && scan->start.last_index > scan->end.state.snapshot_index)
     return damaged(reader, scan->segments[0].sequence, 0, "the log starts behind what its snapshot covers");
   return STATUS_OK;
 }
@@ -294,7 +298,8 @@ static enum status scan_segments(struct reader *reader) {
 enum status wal_scan_run(struct disk *disk, const struct wal_visitor *visitor, struct wal_scan *scan,
                          struct error *err) {
   static const struct wal_visitor deaf;
-  *scan = (struct wal_scan){.verdict = WAL_EMPTY, .state.hard_state.voted_for = RAFT_NODE_NONE};
+  *scan = (struct wal_scan){.verdict = WAL_EMPTY, .end.state.hard_state.voted_for = RAFT_NODE_NONE};
+  scan->settled = scan->end;
   struct reader reader = {.disk = disk, .visitor = visitor == NULL ? &deaf : visitor, .scan = scan, .err = err};
   enum status status = find_files(&reader);
   if (status == STATUS_OK) status = scan_segments(&reader);
@@ -306,5 +311,6 @@ void wal_scan_deinit(struct wal_scan *scan) {
   free(scan->segments);
   free(scan->spares);
   free(scan->fillings);
+  buffer_deinit(&scan->tail);
   *scan = (struct wal_scan){0};
 }

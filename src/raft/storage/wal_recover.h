@@ -24,6 +24,13 @@ struct wal_segment_found {
 struct wal_spare_found {
   uint64_t number;
   uint64_t bytes;
+  uint64_t sequence; /* of its head: it was that segment, or was about to become it; 0: it has none */
+};
+
+struct wal_place {
+  uint64_t check;         /* of the batch that ends here, or of the head */
+  uint64_t offset;        /* behind it */
+  struct wal_state state; /* behind it */
 };
 
 /* What was found; up to the damage, if there is some. */
@@ -31,13 +38,12 @@ struct wal_scan {
   enum wal_verdict verdict;
   struct wal_name file; /* TORN, DAMAGED: where */
   uint64_t offset;
-  uint64_t cut_bytes;                 /* TORN */
-  const char *what;                   /* DAMAGED: static text */
-  struct wal_state start;             /* where the first segment starts */
-  struct wal_state state;             /* where the log ends */
-  uint64_t check;                     /* of the last valid batch or head; 0: EMPTY */
-  uint64_t end_offset;                /* behind the last valid batch of the last segment */
-  uint64_t last_batch_offset;         /* in the last segment; 0: it has none */
+  uint64_t cut_bytes;       /* TORN */
+  const char *what;         /* DAMAGED: static text */
+  struct wal_state start;   /* where the first segment starts */
+  struct wal_place end;     /* of the log, in the last segment; its check is 0 when EMPTY */
+  struct wal_place settled; /* before the last batch there, which may not have been synced; else the same as `end` */
+  struct buffer tail;       /* payload of that batch, unless it is a seal; owned */
   struct wal_segment_found *segments; /* owned, rising */
   size_t segments_count;
   struct wal_spare_found *spares; /* owned */

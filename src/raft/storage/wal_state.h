@@ -103,6 +103,8 @@ struct wal_head wal_next_head(struct wal *wal);
 void wal_fail(struct wal *wal, const struct error *err);
 /* Makes a job of the oldest batch when it is due, none is under way and there is room for it. */
 void wal_pump(struct wal *wal);
+/* Makes a spare job, when none is under way and there is something to do. */
+void wal_keep_spares(struct wal *wal);
 /* The batch that takes the next record. */
 struct buffer *wal_records(struct wal *wal);
 

@@ -153,7 +153,7 @@ static enum status log_truncate_prefix(struct log_store *store, uint64_t index) 
   if (wal->failed) return STATUS_IO;
   if (index > wal->now.last_index) return STATUS_NOT_FOUND;
   wal_log_drop(&wal->log, index);
-  wal_make_room(wal);
+  wal_keep_spares(wal);
   return STATUS_OK;
 }
 
