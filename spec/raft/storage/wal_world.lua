@@ -1,5 +1,5 @@
---- A write-ahead log beside a model of it: plain tables that copy themselves whenever a batch is closed, so that after a
--- crash one can say which states the disk may hold.
+--- A write-ahead log beside a model of it: plain tables, copied whenever a batch is closed, so that after a crash one can
+-- say which states the disk may hold.
 --
 --   local world <close> = wal_world.new { seed = 7 }
 --   world:append { term = 1, commands = { "a", "b" } }
@@ -344,7 +344,9 @@ end
 -- It ends early when the log fails.
 function World:workload()
   local function fill(letter) return { letter:rep(700), letter:rep(300), "" } end
-  local function append(term, letter) return function() return self:append { term = term, commands = fill(letter) } end end
+  local function append(term, letter)
+    return function() return self:append { term = term, commands = fill(letter) } end
+  end
   local function sync() return self:sync() end
   local function settle() self:settle() end
   local steps <const> = {
