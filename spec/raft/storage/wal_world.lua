@@ -1,5 +1,5 @@
---- A write-ahead log beside a model of it: plain tables, copied whenever a batch is closed, so that after a crash one can
--- say which states the disk may hold.
+--- A write-ahead log beside a model of it: plain tables, copied whenever a batch is closed, so that after a crash one
+-- can say which states the disk may hold.
 --
 --   local world <close> = wal_world.new { seed = 7 }
 --   world:append { term = 1, commands = { "a", "b" } }

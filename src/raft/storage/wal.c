@@ -233,7 +233,7 @@ uint64_t wal_room(const struct wal *wal) {
   uint64_t reserve = wal->options.segment_bytes / 8;
   if (reserve > WAL_RESERVE_BYTES) reserve = WAL_RESERVE_BYTES;
   /* The heads of one batch and record, and of more for each so many bytes. */
-  uint64_t heads = 2 * (WAL_BATCH_HEAD_BYTES + WAL_ENTRIES_HEAD_BYTES + WAL_ALIGN) + best / 32768;
+  uint64_t heads = UINT64_C(2) * (WAL_BATCH_HEAD_BYTES + WAL_ENTRIES_HEAD_BYTES + WAL_ALIGN) + best / 32768;
   uint64_t taken = waiting + reserve + heads;
   return best > taken ? best - taken : 0;
 }

@@ -54,10 +54,11 @@ enum wal_file_kind wal_name_parse(const char *name, uint64_t *number) {
 }
 
 static enum status fill(struct disk *disk, struct disk_file *file, uint64_t bytes, struct error *err) {
-  uint8_t *zeros = xcalloc(1, FILL_BYTES);
+  const uint64_t piece = bytes < FILL_BYTES ? bytes : FILL_BYTES;
+  uint8_t *zeros = xcalloc(1, (size_t)piece);
   enum status status = STATUS_OK;
-  for (uint64_t at = 0; at < bytes && status == STATUS_OK; at += FILL_BYTES) {
-    uint64_t len = bytes - at < FILL_BYTES ? bytes - at : FILL_BYTES;
+  for (uint64_t at = 0; at < bytes && status == STATUS_OK; at += piece) {
+    uint64_t len = bytes - at < piece ? bytes - at : piece;
     status = disk->ops->write(disk, file, at, bytes_make(zeros, (size_t)len), err);
     if (status == STATUS_OK) status = disk->ops->sync(disk, file, err);
   }
