@@ -141,4 +141,44 @@ describe("a write-ahead log", function()
     end
     assert.is_true(waited > 1)
   end)
+
+  it("writes into an old segment only when its old name is gone for good", function()
+    local function write(world)
+      world:append { term = 1, commands = { ("x"):rep(2500) } }
+      world:sync()
+    end
+    for seed = 1, 20 do
+      local world <close> = wal_world.new { seed = seed }
+      world:settle()
+      for _ = 1, 2 do
+        write(world)
+        world:settle()
+      end
+      world:record_snapshot(2)
+      world:sync()
+      world:step()
+      world:truncate_prefix(2)
+      assert.is_true(world.w:spare_job()) -- the first segment's end, which comes late
+      write(world)
+      world:step()
+      world:step_spare()
+      write(world)
+      assert.is_true(world.w:job()) -- in what was the first segment
+      world.disk:fail { call = "rename", status = "io" }
+      world.w:run_job()
+      world:kill()
+      assert.same({ true }, { world:crash(seed) }, ("seed %d"):format(seed))
+    end
+  end)
+
+  it("makes its directory durable before anything in it counts", function()
+    for seed = 1, 20 do
+      local world <close> = wal_world.new { seed = seed }
+      world:save { term = 1, voted_for = 1 }
+      world:sync()
+      world:step()
+      assert.equal(1, world.acked)
+      assert.same({ true }, { world:crash(seed) }, ("seed %d"):format(seed))
+    end
+  end)
 end)

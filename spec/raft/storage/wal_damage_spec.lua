@@ -301,6 +301,38 @@ describe("a segment's earlier life", function()
   end)
 end)
 
+describe("a batch that stands where another one should", function()
+  it("is damage, however valid it is by itself", function()
+    local world <close> = wal_world.new()
+    for vote = 1, 2 do
+      world:save { term = 1, voted_for = vote }
+      world:sync()
+      world:step()
+    end
+    world:kill()
+    local batches = wal.scan(world.disk).batches
+    assert.equal(batches[1].bytes, batches[2].bytes)
+    overwrite(world.disk, segment(1), batches[2].offset, read(world.disk, segment(1), batches[1].offset, 40))
+    local w, status, message = wal_world.open(world.disk)
+    assert.same({ nil, "corrupt" }, { w, status })
+    assert.matches(("at offset %d: a batch is damaged"):format(batches[2].offset), message)
+  end)
+
+  it("is damage in place of the one before, too", function()
+    local world <close> = wal_world.new()
+    for vote = 1, 3 do
+      world:save { term = 1, voted_for = vote }
+      world:sync()
+      world:step()
+    end
+    world:kill()
+    local batches = wal.scan(world.disk).batches
+    overwrite(world.disk, segment(1), batches[2].offset, read(world.disk, segment(1), batches[1].offset, 40))
+    local w, status = wal_world.open(world.disk)
+    assert.same({ nil, "corrupt" }, { w, status })
+  end)
+end)
+
 describe("a hostile segment", function()
   -- XXH3 is not at hand here: batches that lie about their length have a wrong check, too. spec/fuzz goes further.
   it("is not believed how long a batch is", function()
