@@ -114,10 +114,17 @@ uint64_t wal_batch_close(struct buffer *batch, uint32_t payload_bytes, uint64_t 
   return check;
 }
 
+uint64_t wal_batch_bytes(const uint8_t head[WAL_BATCH_HEAD_BYTES], uint64_t life) {
+  uint64_t payload_bytes = load_le(head + 8, 4);
+  bool ours = load_le(head + 12, 4) == (uint32_t)life && payload_bytes > 0;
+  return ours ? WAL_BATCH_HEAD_BYTES + payload_bytes : 0;
+}
+
 bool wal_batch_decode(struct bytes at, uint64_t life, struct wal_batch_head *out) {
-  if (at.len < WAL_BATCH_HEAD_BYTES || load_le(at.data + 12, 4) != (uint32_t)life) return false;
-  size_t payload_bytes = (size_t)load_le(at.data + 8, 4);
-  if (payload_bytes == 0 || payload_bytes > at.len - WAL_BATCH_HEAD_BYTES) return false;
+  if (at.len < WAL_BATCH_HEAD_BYTES) return false;
+  uint64_t bytes = wal_batch_bytes(at.data, life);
+  if (bytes == 0 || bytes > at.len) return false;
+  size_t payload_bytes = (size_t)bytes - WAL_BATCH_HEAD_BYTES;
   size_t checked = WAL_BATCH_HEAD_BYTES - CHECKED_AT + payload_bytes;
   uint64_t check = load_le(at.data, 8);
   if (check != hash64_of(bytes_make(at.data + CHECKED_AT, checked), life)) return false;
@@ -131,8 +138,7 @@ uint64_t wal_batch_claims(struct bytes at, uint64_t life, uint64_t previous) {
   if (at.len < WAL_BATCH_HEAD_BYTES) return 0;
   bool ours = load_le(at.data + 12, 4) == (uint32_t)life || load_le(at.data + 16, 8) == previous;
   if (!ours) return 0;
-  uint64_t bytes = wal_align(WAL_BATCH_HEAD_BYTES + load_le(at.data + 8, 4));
-  return bytes < at.len ? bytes : at.len;
+  return wal_align(WAL_BATCH_HEAD_BYTES + load_le(at.data + 8, 4));
 }
 
 /* ---- records ---- */

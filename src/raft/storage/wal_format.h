@@ -42,7 +42,8 @@
  * filled bytes: a full disk shows while a spare is made, when nothing depends on it yet.
  *
  * A spare is made like this: create filling-N.tmp, write zeros and fdatasync, piece by piece; rename to spare-N.wal. No
- * directory fsync: the one of the job that uses it covers it.
+ * directory fsync: the one of the job that uses it covers it. (These fdatasyncs are for speed: that of a job is not to
+ * wait for a whole file of zeros. Every other one in this directory is for safety.)
  *
  * A job does, in this order, and stops at the first error, which is the node's end:
  *   - when the batch fits: write it, fdatasync. A crash before that leaves none, all, or a torn one;
@@ -151,10 +152,11 @@ struct wal_batch_head {
   uint64_t previous;
   struct bytes payload; /* borrows */
 };
-/* The batch at the front of `at` (the rest of a segment): false when it is none of this life, cut short, or its check
- * is wrong. Its length is believed only within `at`. */
+/* How long a batch of this life would be, padding not included, by its head; 0: it is none. Anything up to 4 GiB. */
+uint64_t wal_batch_bytes(const uint8_t head[WAL_BATCH_HEAD_BYTES], uint64_t life);
+/* The batch at the front of `at`: false when it is none of this life, cut short, or its check is wrong. */
 bool wal_batch_decode(struct bytes at, uint64_t life, struct wal_batch_head *out);
-/* For an invalid batch: how many bytes of `at` it claims, when its head shows that it belongs to this life behind a
+/* For an invalid batch: how many bytes it claims, padded, when its head shows that it belongs to this life or behind a
  * batch with check `previous`; 0: nothing is here. */
 uint64_t wal_batch_claims(struct bytes at, uint64_t life, uint64_t previous);
 

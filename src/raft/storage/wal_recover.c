@@ -9,15 +9,19 @@
 
 #include "base/check.h"
 
+enum { WINDOW_BYTES = 1 << 18 }; /* what is read at once; more for a larger batch. Small enough for the cache */
+
 struct reader {
   struct disk *disk;
   const struct wal_visitor *visitor;
   struct wal_scan *scan;
   struct error *err;
-  struct wal_head head; /* of the segment at hand */
-  struct buffer bytes;  /* all of it */
-  struct bytes last;    /* payload of the last batch in it so far */
-  bool sealed;          /* which is a seal */
+  struct wal_head head;   /* of the segment at hand */
+  struct disk_file *file; /* it, open */
+  uint64_t file_bytes;
+  struct buffer window; /* a part of it */
+  uint64_t window_offset;
+  bool sealed; /* the last batch in it so far is a seal */
 };
 
 const char *wal_verdict_name(enum wal_verdict verdict) {
@@ -142,34 +146,66 @@ static enum status find_files(struct reader *reader) {
   return peek_spares(reader);
 }
 
+/* ---- a window of the segment ---- */
+
+static enum status move_window(struct reader *reader, uint64_t offset, size_t len) {
+  size_t got = 0;
+  buffer_clear(&reader->window);
+  uint8_t *room = buffer_reserve(&reader->window, len);
+  enum status status = reader->disk->ops->read(reader->disk, reader->file, offset, room, len, &got, reader->err);
+  if (status != STATUS_OK) return status;
+  reader->window.len = got;
+  reader->window_offset = offset;
+  return STATUS_OK;
+}
+
+/* `len` bytes at `offset`, or what there is up to the end of the file. Valid until the next call. */
+static enum status view(struct reader *reader, uint64_t offset, uint64_t len, struct bytes *out) {
+  uint64_t left = offset < reader->file_bytes ? reader->file_bytes - offset : 0;
+  if (len > left) len = left;
+  uint64_t end = reader->window_offset + reader->window.len;
+  if (len > 0 && (offset < reader->window_offset || offset + len > end)) {
+    uint64_t more = len > WINDOW_BYTES ? len : WINDOW_BYTES;
+    enum status status = move_window(reader, offset, (size_t)(more < left ? more : left));
+    if (status != STATUS_OK) return status;
+  }
+  *out = bytes_make(reader->window.data + (offset - reader->window_offset), (size_t)len);
+  return STATUS_OK;
+}
+
+/* All that the head at `offset` claims to be a batch; its head, at least, if the file has so much. */
+static enum status view_batch(struct reader *reader, uint64_t offset, struct bytes *out) {
+  enum status status = view(reader, offset, WAL_BATCH_HEAD_BYTES, out);
+  if (status != STATUS_OK || out->len < WAL_BATCH_HEAD_BYTES) return status;
+  uint64_t bytes = wal_batch_bytes(out->data, reader->head.life);
+  return bytes > out->len ? view(reader, offset, bytes, out) : STATUS_OK;
+}
+
 /* ---- one segment ---- */
 
-static enum status read_whole(struct reader *reader, struct disk_file *file, struct wal_segment_found *found) {
+static enum status open_segment(struct reader *reader, struct wal_segment_found *found) {
+  struct wal_name name = wal_name_of(WAL_FILE_SEGMENT, found->sequence);
   struct disk *disk = reader->disk;
-  enum status status = disk->ops->size(disk, file, &found->bytes, reader->err);
+  enum status status = disk->ops->open(disk, name.text, DISK_OPEN_READ, &reader->file, reader->err);
+  if (status != STATUS_OK) return status;
+  status = disk->ops->size(disk, reader->file, &found->bytes, reader->err);
   if (status != STATUS_OK) return status;
   if (found->bytes > WAL_SEGMENT_BYTES_MAX)
     return damaged(reader, found->sequence, WAL_SEGMENT_BYTES_MAX, "it is larger than any segment");
-  buffer_clear(&reader->bytes);
-  size_t got = 0;
-  uint8_t *room = buffer_reserve(&reader->bytes, (size_t)found->bytes);
-  status = disk->ops->read(disk, file, 0, room, (size_t)found->bytes, &got, reader->err);
-  reader->bytes.len = got;
-  return status;
-}
-
-static enum status read_segment(struct reader *reader, struct wal_segment_found *found) {
-  struct disk *disk = reader->disk;
-  struct wal_name name = wal_name_of(WAL_FILE_SEGMENT, found->sequence);
-  struct disk_file *file;
-  enum status status = disk->ops->open(disk, name.text, DISK_OPEN_READ, &file, reader->err);
+  reader->file_bytes = found->bytes;
+  reader->window_offset = 0;
+  buffer_clear(&reader->window);
+  struct bytes head;
+  status = view(reader, 0, WAL_HEAD_BYTES, &head);
   if (status != STATUS_OK) return status;
-  status = read_whole(reader, file, found);
-  disk->ops->close(disk, file);
-  if (status != STATUS_OK) return status;
-  if (reader->bytes.len < WAL_HEAD_BYTES || !wal_head_decode(reader->bytes.data, &reader->head))
+  if (head.len < WAL_HEAD_BYTES || !wal_head_decode(head.data, &reader->head))
     return damaged(reader, found->sequence, 0, "its head is damaged");
   return STATUS_OK;
+}
+
+static void close_segment(struct reader *reader) {
+  if (reader->file != NULL) reader->disk->ops->close(reader->disk, reader->file);
+  reader->file = NULL;
 }
 
 /* The head must follow from the segment before. */
@@ -210,29 +246,67 @@ static enum status replay(struct reader *reader, uint64_t offset, struct bytes p
   return STATUS_OK;
 }
 
-static struct bytes rest_at(const struct reader *reader, uint64_t offset) {
-  if (offset > reader->bytes.len) return bytes_make(NULL, 0);
-  return bytes_make(reader->bytes.data + offset, reader->bytes.len - (size_t)offset);
-}
-
 /* Batches from where the scan stands, up to the one whose check is `until`, or to the last that is valid. */
 static enum status walk_batches(struct reader *reader, const uint64_t *until) {
   struct wal_scan *scan = reader->scan;
   const struct wal_visitor *visitor = reader->visitor;
-  struct wal_batch_head batch;
   while (until == NULL || scan->end.check != *until) {
     uint64_t offset = scan->end.offset;
-    if (!wal_batch_decode(rest_at(reader, offset), reader->head.life, &batch) || batch.previous != scan->end.check)
-      return STATUS_OK;
+    struct bytes bytes;
+    struct wal_batch_head batch;
+    enum status status = view_batch(reader, offset, &bytes);
+    if (status != STATUS_OK) return status;
+    if (!wal_batch_decode(bytes, reader->head.life, &batch) || batch.previous != scan->end.check) return STATUS_OK;
     if (reader->sealed) return damaged(reader, reader->head.sequence, offset, "a batch behind the seal");
     if (visitor->batch != NULL) visitor->batch(visitor->context, reader->head.sequence, offset, &batch);
     scan->settled = scan->end;
-    reader->last = batch.payload;
-    enum status status = replay(reader, offset, batch.payload);
+    status = replay(reader, offset, batch.payload);
     if (status != STATUS_OK) return status;
     scan->end.check = batch.check;
-    scan->end.offset = offset + wal_align(WAL_BATCH_HEAD_BYTES + (uint64_t)batch.payload.len);
+    scan->end.offset = offset + wal_align(bytes.len);
   }
+  return STATUS_OK;
+}
+
+/* The first place in `bytes` where the head of a batch of this life may be; their end without its last few bytes if
+ * there is none. */
+static size_t find_tag(struct bytes bytes, uint64_t life) {
+  size_t at = 0;
+  while (at + WAL_BATCH_HEAD_BYTES <= bytes.len && wal_batch_bytes(bytes.data + at, life) == 0)
+    at += WAL_ALIGN;
+  return at;
+}
+
+/* Whether a valid batch of this life stands at the end of the log or anywhere behind it. */
+static enum status look_behind(struct reader *reader, bool *found) {
+  struct wal_batch_head batch;
+  struct bytes bytes;
+  uint64_t offset = reader->scan->end.offset;
+  *found = false;
+  while (!*found) {
+    enum status status = view(reader, offset, WINDOW_BYTES, &bytes);
+    if (status != STATUS_OK || bytes.len < WAL_BATCH_HEAD_BYTES) return status;
+    size_t at = find_tag(bytes, reader->head.life);
+    offset += at;
+    if (at + WAL_BATCH_HEAD_BYTES > bytes.len) continue;
+    status = view_batch(reader, offset, &bytes);
+    if (status != STATUS_OK) return status;
+    *found = wal_batch_decode(bytes, reader->head.life, &batch);
+    offset += WAL_ALIGN;
+  }
+  return STATUS_OK;
+}
+
+static enum status keep_tail(struct reader *reader) {
+  struct wal_scan *scan = reader->scan;
+  struct wal_batch_head batch;
+  struct bytes bytes;
+  if (reader->sealed || scan->settled.offset == scan->end.offset) return STATUS_OK;
+  enum status status = view_batch(reader, scan->settled.offset, &bytes);
+  if (status != STATUS_OK) return status;
+  if (!wal_batch_decode(bytes, reader->head.life, &batch))
+    return error_set(reader->err, STATUS_IO, "a batch reads differently the second time");
+  buffer_append_bytes(&scan->tail, batch.payload);
   return STATUS_OK;
 }
 
@@ -240,17 +314,20 @@ static enum status walk_batches(struct reader *reader, const uint64_t *until) {
 static enum status judge_end(struct reader *reader) {
   struct wal_scan *scan = reader->scan;
   uint64_t sequence = reader->head.sequence;
-  struct wal_batch_head batch;
-  for (uint64_t at = scan->end.offset; at + WAL_BATCH_HEAD_BYTES < reader->bytes.len; at += WAL_ALIGN) {
-    if (wal_batch_decode(rest_at(reader, at), reader->head.life, &batch))
-      return damaged(reader, sequence, scan->end.offset, "a batch is damaged, and a later one is valid");
-  }
-  scan->cut_bytes = wal_batch_claims(rest_at(reader, scan->end.offset), reader->head.life, scan->end.check);
+  bool found;
+  enum status status = look_behind(reader, &found);
+  if (status != STATUS_OK) return status;
+  if (found) return damaged(reader, sequence, scan->end.offset, "a batch is damaged, and a later one is valid");
+  struct bytes head;
+  status = view(reader, scan->end.offset, WAL_BATCH_HEAD_BYTES, &head);
+  if (status != STATUS_OK) return status;
+  scan->cut_bytes = wal_batch_claims(head, reader->head.life, scan->end.check);
+  if (head.len > 0 && scan->cut_bytes > reader->file_bytes - scan->end.offset)
+    scan->cut_bytes = reader->file_bytes - scan->end.offset;
   scan->verdict = scan->cut_bytes > 0 ? WAL_TORN : reader->sealed ? WAL_SEALED : WAL_WHOLE;
   scan->file = wal_name_of(WAL_FILE_SEGMENT, sequence);
   scan->offset = scan->end.offset;
-  if (!reader->sealed) buffer_append_bytes(&scan->tail, reader->last);
-  return STATUS_OK;
+  return keep_tail(reader);
 }
 
 /* The check that the next segment's head says this one ends with. */
@@ -265,22 +342,28 @@ static enum status peek_previous_check(struct reader *reader, uint64_t sequence,
   return STATUS_OK;
 }
 
-static enum status scan_segment(struct reader *reader, size_t at) {
+static enum status walk_last(struct reader *reader) {
+  enum status status = walk_batches(reader, NULL);
+  return status == STATUS_OK ? judge_end(reader) : status;
+}
+
+static enum status walk_whole(struct reader *reader, size_t at) {
   struct wal_scan *scan = reader->scan;
-  enum status status = read_segment(reader, &scan->segments[at]);
-  if (status == STATUS_OK) status = enter_segment(reader, at);
-  if (status != STATUS_OK) return status;
-  reader->sealed = false;
-  reader->last = bytes_make(NULL, 0);
-  if (at + 1 == scan->segments_count) {
-    status = walk_batches(reader, NULL);
-    return status == STATUS_OK ? judge_end(reader) : status;
-  }
   uint64_t until = 0;
-  status = peek_previous_check(reader, scan->segments[at + 1].sequence, &until);
+  enum status status = peek_previous_check(reader, scan->segments[at + 1].sequence, &until);
   if (status == STATUS_OK) status = walk_batches(reader, &until);
   if (status == STATUS_OK && scan->end.check != until)
     return damaged(reader, scan->segments[at].sequence, scan->end.offset, "a batch is damaged, and later ones exist");
+  return status;
+}
+
+static enum status scan_segment(struct reader *reader, size_t at) {
+  struct wal_scan *scan = reader->scan;
+  enum status status = open_segment(reader, &scan->segments[at]);
+  if (status == STATUS_OK) status = enter_segment(reader, at);
+  reader->sealed = false;
+  if (status == STATUS_OK) status = at + 1 == scan->segments_count ? walk_last(reader) : walk_whole(reader, at);
+  close_segment(reader);
   return status;
 }
 
@@ -303,7 +386,7 @@ enum status wal_scan_run(struct disk *disk, const struct wal_visitor *visitor, s
   struct reader reader = {.disk = disk, .visitor = visitor == NULL ? &deaf : visitor, .scan = scan, .err = err};
   enum status status = find_files(&reader);
   if (status == STATUS_OK) status = scan_segments(&reader);
-  buffer_deinit(&reader.bytes);
+  buffer_deinit(&reader.window);
   return status;
 }
 

@@ -1,5 +1,5 @@
 /* Reads a write-ahead log as wal_format.h says, changes nothing, and comes to a verdict. For recovery, for tools that
- * show a log, and for specs. Whole segments are read into memory, one at a time. Any thread, while nobody writes. */
+ * show a log, and for specs. Memory: the largest batch, and what the report says. Any thread, while nobody writes. */
 #ifndef KV_RAFT_STORAGE_WAL_RECOVER_H
 #define KV_RAFT_STORAGE_WAL_RECOVER_H
 
