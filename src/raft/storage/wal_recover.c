@@ -161,13 +161,16 @@ static enum status move_window(struct reader *reader, uint64_t offset, size_t le
 
 /* `len` bytes at `offset`, or what there is up to the end of the file. Valid until the next call. */
 static enum status view(struct reader *reader, uint64_t offset, uint64_t len, struct bytes *out) {
+  *out = bytes_make(NULL, 0);
   uint64_t left = offset < reader->file_bytes ? reader->file_bytes - offset : 0;
   if (len > left) len = left;
+  if (len == 0) return STATUS_OK;
   uint64_t end = reader->window_offset + reader->window.len;
-  if (len > 0 && (offset < reader->window_offset || offset + len > end)) {
+  if (offset < reader->window_offset || offset + len > end) {
     uint64_t more = len > WINDOW_BYTES ? len : WINDOW_BYTES;
     enum status status = move_window(reader, offset, (size_t)(more < left ? more : left));
     if (status != STATUS_OK) return status;
+    if (reader->window.len < len) return error_set(reader->err, STATUS_IO, "a segment became shorter");
   }
   *out = bytes_make(reader->window.data + (offset - reader->window_offset), (size_t)len);
   return STATUS_OK;
