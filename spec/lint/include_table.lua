@@ -12,7 +12,7 @@ local rooms <const> = {
   ["kvsm"] = { "base", "types" },
   ["distributedkv"] = { "base", "types", "kvsm" },
   ["httpapi"] = { "base", "types", "http", "distributedkv" },
-  ["io"] = { "base", "types/limits.h", "http" },
+  ["io"] = { "base", "types/limits.h", "http", "raft/storage/disk.h" },
   ["raft/core"] = { "base/check.h" },
   ["raft/storage"] = { "base", "types", "raft/core" },
   ["cluster"] = { "base", "types", "raft/core/message.h" },
@@ -41,11 +41,13 @@ local outside <const> = {
   { header = "^inttypes%.h$", places = anywhere },
   { header = "^errno%.h$", places = anywhere },
   { header = "^ctype%.h$", places = {} }, -- depends on the locale
-  { header = "^pthread%.h$", places = { "^base/", "^kvsm/", "^raft/storage/", "^io/", "^server/" } },
+  { header = "^pthread%.h$",
+    places = { "^base/", "^kvsm/", "^raft/storage/", "^sim/simdisk%.c$", "^io/", "^server/" } },
   -- Time, files, sockets and processes belong to the rooms that touch the outside.
   { header = "^time%.h$", places = { "^base/", "^io/", "^server/", "^script/" } },
   { header = "^unistd%.h$", places = { "^base/", "^io/", "^server/", "^script/", "^main%.c$" } },
   { header = "^fcntl%.h$", places = { "^base/", "^io/", "^server/", "^script/" } },
+  { header = "^dirent%.h$", places = { "^io/" } },
   { header = "^poll%.h$", places = { "^base/", "^io/" } },
   { header = "^setjmp%.h$", places = { "^script/longjmp%.c$" } },
   { header = "^signal%.h$", places = { "^io/", "^server/", "^script/", "^main%.c$" } },

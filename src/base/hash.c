@@ -2,6 +2,10 @@
 
 #include <xxhash.h>
 
+uint64_t hash64_of(struct bytes view, uint64_t seed) {
+  return XXH3_64bits_withSeed(view.data, view.len, seed);
+}
+
 struct hash128 hash128_of(struct bytes view, uint64_t seed) {
   XXH128_hash_t hash = XXH3_128bits_withSeed(view.data, view.len, seed);
   return (struct hash128){.low = hash.low64, .high = hash.high64};

@@ -1,9 +1,11 @@
-/* XXH3-128 and sums of it. The sum is addition modulo 2^128: it does not depend on order, and a part
+/* XXH3-64; XXH3-128 and sums of it. The sum is addition modulo 2^128: it does not depend on order, and a part
  * can be taken out again, so a digest of a whole map is kept up to date with each change. */
 #ifndef KV_BASE_HASH_H
 #define KV_BASE_HASH_H
 
 #include "base/bytes.h"
+
+uint64_t hash64_of(struct bytes view, uint64_t seed);
 
 struct hash128 {
   uint64_t low;

@@ -13,7 +13,9 @@ int luaopen_kvserver_http(lua_State *L);       /* the parser, the server side of
 int luaopen_kvserver_httpclient(lua_State *L); /* blocking HTTP client on the loop */
 int luaopen_kvserver_server(lua_State *L);     /* a node in this process */
 int luaopen_kvserver_raft(lua_State *L);       /* the Raft core, memory stores and node, one by one */
+int luaopen_kvserver_wal(lua_State *L);        /* the write-ahead log, its jobs by hand */
 int luaopen_kvserver_sim(lua_State *L);        /* simulated worlds, linearizability */
+int luaopen_kvserver_disk(lua_State *L);       /* disks, real and simulated, as the storage uses them */
 int luaopen_kvserver_raftrpc(lua_State *L);    /* Raft over HTTP: encodings, a transport */
 
 #endif

@@ -47,6 +47,8 @@ struct lua_raft_storage {
 struct lua_raft_storage *lua_raft_test_storage(lua_State *L, int arg);
 struct lua_raft_storage *lua_raft_storage_create(void); /* returns owned: drop it */
 void lua_raft_storage_drop(struct lua_raft_storage *storage);
+/* Methods of any storage (raft/storage/storage.h), for the metatable at the top of the stack. */
+void lua_raft_add_storage_methods(lua_State *L);
 
 /* ---- functions of the module, each a constructor of its type or a plain function ---- */
 

@@ -1,4 +1,5 @@
-/* The memory stores in Lua. Calls that may fail return true, or nil and the status' name.
+/* The stores of raft/storage/storage.h in Lua, and the memory ones. Calls that may fail return true, or nil and the
+ * status' name. The write-ahead log (script/lua_wal.c) has the methods up to sync, too.
  *
  *   local storage <close> = raft.storage()
  *   storage:current_term()  storage:set_current_term(term)  storage:voted_for() -> node | nil  storage:vote(node)
@@ -7,6 +8,8 @@
  *   storage:append{{index =, term =, command = bytes}, ...}  storage:delete_from(index)
  *   storage:read(lo, hi) -> {{index =, term =, command = bytes}, ...} | nil, status
  *   storage:batch_end(lo, last, bytes_max)
+ *   storage:truncate_prefix(index)  storage:reset(index, term)
+ *   storage:record_snapshot(index, term)  storage:snapshot() -> index, term of the newest; 0, 0 without one
  *   storage:sync(number)  storage:complete() -> number, last index | nil   storage:crash()  :wipe()
  *   storage:fail()  storage:fail_sync(): from the next sync on */
 #include <lauxlib.h>
@@ -15,6 +18,7 @@
 #include "base/check.h"
 #include "script/lua_buffer.h"
 #include "script/lua_raft.h"
+#include "script/lua_wal.h"
 
 #define STORAGE_TYPE "kvserver.raft.storage"
 
@@ -51,12 +55,17 @@ static struct mem_storage *check_memory(lua_State *L) {
   return handle->shared->memory;
 }
 
+static struct raft_storage *check_base(lua_State *L) {
+  struct raft_storage *wal = lua_wal_test(L, 1);
+  return wal != NULL ? wal : mem_storage_base(check_memory(L));
+}
+
 static struct stable_store *check_stable(lua_State *L) {
-  return mem_storage_base(check_memory(L))->stable;
+  return check_base(L)->stable;
 }
 
 static struct log_store *check_log(lua_State *L) {
-  return mem_storage_base(check_memory(L))->log;
+  return check_base(L)->log;
 }
 
 static uint64_t check_positive(lua_State *L, int arg) {
@@ -209,10 +218,35 @@ static int storage_delete_from(lua_State *L) {
   return lua_raft_push_status(L, log->ops->delete_from(log, check_positive(L, 2)));
 }
 
+static int storage_truncate_prefix(lua_State *L) {
+  struct log_store *log = check_log(L);
+  return lua_raft_push_status(L, log->ops->truncate_prefix(log, (uint64_t)luaL_checkinteger(L, 2)));
+}
+
+static int storage_reset(lua_State *L) {
+  struct log_store *log = check_log(L);
+  uint64_t index = check_positive(L, 2), term = (uint64_t)luaL_checkinteger(L, 3);
+  return lua_raft_push_status(L, log->ops->reset(log, index, term));
+}
+
 /* ---- durability ---- */
 
+static int storage_record_snapshot(lua_State *L) {
+  struct raft_storage *storage = check_base(L);
+  struct snapshot_mark mark = {check_positive(L, 2), (uint64_t)luaL_checkinteger(L, 3)};
+  return lua_raft_push_status(L, storage->ops->record_snapshot(storage, mark));
+}
+
+static int storage_snapshot(lua_State *L) {
+  struct raft_storage *storage = check_base(L);
+  struct snapshot_mark mark = storage->ops->snapshot(storage);
+  lua_pushinteger(L, (lua_Integer)mark.index);
+  lua_pushinteger(L, (lua_Integer)mark.term);
+  return 2;
+}
+
 static int storage_sync(lua_State *L) {
-  struct raft_storage *storage = mem_storage_base(check_memory(L));
+  struct raft_storage *storage = check_base(L);
   return lua_raft_push_status(L, storage->ops->sync(storage, check_positive(L, 2)));
 }
 
@@ -244,33 +278,39 @@ static int storage_fail_sync(lua_State *L) {
   return 0;
 }
 
-static const luaL_Reg storage_methods[] = {{"current_term", storage_current_term},
-                                           {"set_current_term", storage_set_current_term},
-                                           {"voted_for", storage_voted_for},
-                                           {"vote", storage_vote},
-                                           {"load", storage_load},
-                                           {"save", storage_save},
-                                           {"first_index", storage_first_index},
-                                           {"last_index", storage_last_index},
-                                           {"term_at", storage_term_at},
-                                           {"append", storage_append},
-                                           {"read", storage_read},
-                                           {"batch_end", storage_batch_end},
-                                           {"delete_from", storage_delete_from},
-                                           {"sync", storage_sync},
-                                           {"complete", storage_complete},
-                                           {"crash", storage_crash},
-                                           {"wipe", storage_wipe},
-                                           {"fail", storage_fail},
-                                           {"fail_sync", storage_fail_sync},
-                                           {"close", storage_close},
-                                           {"__gc", storage_close},
-                                           {"__close", storage_close},
-                                           {NULL, NULL}};
+static const luaL_Reg base_methods[] = {{"current_term", storage_current_term},
+                                        {"set_current_term", storage_set_current_term},
+                                        {"voted_for", storage_voted_for},
+                                        {"vote", storage_vote},
+                                        {"load", storage_load},
+                                        {"save", storage_save},
+                                        {"first_index", storage_first_index},
+                                        {"last_index", storage_last_index},
+                                        {"term_at", storage_term_at},
+                                        {"append", storage_append},
+                                        {"read", storage_read},
+                                        {"batch_end", storage_batch_end},
+                                        {"delete_from", storage_delete_from},
+                                        {"truncate_prefix", storage_truncate_prefix},
+                                        {"reset", storage_reset},
+                                        {"record_snapshot", storage_record_snapshot},
+                                        {"snapshot", storage_snapshot},
+                                        {"sync", storage_sync},
+                                        {NULL, NULL}};
+
+static const luaL_Reg memory_methods[] = {
+    {"complete", storage_complete}, {"crash", storage_crash},         {"wipe", storage_wipe},
+    {"fail", storage_fail},         {"fail_sync", storage_fail_sync}, {"close", storage_close},
+    {"__gc", storage_close},        {"__close", storage_close},       {NULL, NULL}};
+
+void lua_raft_add_storage_methods(lua_State *L) {
+  luaL_setfuncs(L, base_methods, 0);
+}
 
 void lua_raft_register_storage(lua_State *L) {
   luaL_newmetatable(L, STORAGE_TYPE);
-  luaL_setfuncs(L, storage_methods, 0);
+  lua_raft_add_storage_methods(L);
+  luaL_setfuncs(L, memory_methods, 0);
   lua_pushvalue(L, -1);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);

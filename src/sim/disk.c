@@ -79,8 +79,19 @@ static enum status log_delete_from(struct log_store *store, uint64_t index) {
   return status;
 }
 
-static const struct log_store_ops log_ops = {log_first_index, log_last_index, log_term_at,    log_append,
-                                             log_read_range,  log_batch_end,  log_delete_from};
+static enum status log_truncate_prefix(struct log_store *store, uint64_t index) {
+  struct log_store *inner = inner_log(store);
+  return inner->ops->truncate_prefix(inner, index);
+}
+
+static enum status log_reset(struct log_store *store, uint64_t index, uint64_t term) {
+  struct log_store *inner = inner_log(store);
+  return inner->ops->reset(inner, index, term);
+}
+
+static const struct log_store_ops log_ops = {log_first_index, log_last_index,      log_term_at,
+                                             log_append,      log_read_range,      log_batch_end,
+                                             log_delete_from, log_truncate_prefix, log_reset};
 
 /* ---- durability ---- */
 
@@ -89,7 +100,17 @@ static enum status disk_sync(struct raft_storage *base, uint64_t number) {
   return disk->inner->ops->sync(disk->inner, number);
 }
 
-static const struct raft_storage_ops storage_ops = {disk_sync};
+static enum status disk_record_snapshot(struct raft_storage *base, struct snapshot_mark mark) {
+  struct sim_disk *disk = (struct sim_disk *)(void *)base;
+  return disk->inner->ops->record_snapshot(disk->inner, mark);
+}
+
+static struct snapshot_mark disk_snapshot(struct raft_storage *base) {
+  struct sim_disk *disk = (struct sim_disk *)(void *)base;
+  return disk->inner->ops->snapshot(disk->inner);
+}
+
+static const struct raft_storage_ops storage_ops = {disk_sync, disk_record_snapshot, disk_snapshot};
 
 static void on_sync(void *context, uint64_t number) {
   struct sim_disk *disk = context;

@@ -1,5 +1,6 @@
-/* The log is an array of encoded entries with index 0 as a dummy. Until a sync covers it, each change keeps what is
- * needed to undo it, in order: a crash undoes from the newest back to the last completed sync. */
+/* The log is an array of entries; [0] is a dummy for the one before the first, which is gone (index 0: never was).
+ * Until a sync covers it, each change keeps what is needed to undo it, in order: a crash undoes from the newest back to
+ * the last completed sync. */
 #include "raft/storage/memory.h"
 
 #include <pthread.h>
@@ -14,15 +15,25 @@ struct stored_entry {
   uint8_t command[];
 };
 
-enum change_kind { CHANGE_APPENDED, CHANGE_DELETED, CHANGE_SAVED, CHANGE_SYNC };
+enum change_kind { CHANGE_APPENDED, CHANGE_DELETED, CHANGE_REBASED, CHANGE_SAVED, CHANGE_SNAPSHOT, CHANGE_SYNC };
+
+/* Entries base.index + 1 and on. */
+struct entries {
+  struct snapshot_mark base;  /* the last one that is gone */
+  struct stored_entry **list; /* owned; [0] is unused */
+  uint64_t count;
+  uint64_t capacity;
+};
 
 struct change {
   struct list link;
   enum change_kind kind;
-  uint64_t index;                /* APPENDED: first; DELETED: the entry's; SYNC: last index then */
-  uint64_t number;               /* SYNC */
-  struct stored_entry *entry;    /* DELETED: owned */
-  struct raft_hard_state before; /* SAVED */
+  uint64_t index;                       /* APPENDED: first; SYNC: last index then */
+  uint64_t number;                      /* SYNC */
+  struct stored_entry *entry;           /* DELETED: owned */
+  struct entries removed;               /* REBASED: owned; with the base as it was */
+  struct raft_hard_state before;        /* SAVED */
+  struct snapshot_mark snapshot_before; /* SNAPSHOT */
 };
 
 struct mem_storage {
@@ -33,9 +44,8 @@ struct mem_storage {
   void (*on_sync)(void *context, uint64_t number);
   void *on_sync_context;
   struct raft_hard_state hard_state;
-  struct stored_entry **entries; /* [0] is NULL: "no entry" */
-  uint64_t count;                /* last index */
-  uint64_t capacity;
+  struct entries entries;
+  struct snapshot_mark snapshot;
   struct list changes; /* oldest first */
   bool failed;
   bool fails_at_sync;
@@ -65,9 +75,26 @@ static struct change *record(struct mem_storage *storage, enum change_kind kind,
   return change;
 }
 
+static uint64_t last_of(const struct mem_storage *storage) {
+  return storage->entries.base.index + storage->entries.count;
+}
+
+static struct stored_entry **entry_at(const struct mem_storage *storage, uint64_t index) {
+  CHECK(index > storage->entries.base.index && index <= last_of(storage));
+  return &storage->entries.list[index - storage->entries.base.index];
+}
+
+static void free_entries(struct entries *entries) {
+  while (entries->count > 0)
+    free(entries->list[entries->count--]);
+  free(entries->list);
+  *entries = (struct entries){0};
+}
+
 static void forget(struct change *change) {
   list_remove(&change->link);
   free(change->entry);
+  free_entries(&change->removed);
   free(change);
 }
 
@@ -97,14 +124,17 @@ static const struct stable_store_ops stable_ops = {stable_load, stable_save};
 /* ---- log store ---- */
 
 static uint64_t log_first_index(struct log_store *store) {
-  (void)store;
-  return 1;
+  struct mem_storage *storage = of_log(store);
+  lock(storage);
+  uint64_t first = storage->entries.base.index + 1;
+  unlock(storage);
+  return first;
 }
 
 static uint64_t log_last_index(struct log_store *store) {
   struct mem_storage *storage = of_log(store);
   lock(storage);
-  uint64_t last = storage->count;
+  uint64_t last = last_of(storage);
   unlock(storage);
   return last;
 }
@@ -112,18 +142,24 @@ static uint64_t log_last_index(struct log_store *store) {
 static enum status log_term_at(struct log_store *store, uint64_t index, uint64_t *term) {
   struct mem_storage *storage = of_log(store);
   lock(storage);
-  bool found = index >= 1 && index <= storage->count;
-  if (found) *term = storage->entries[index]->term;
+  const struct snapshot_mark *base = &storage->entries.base;
+  bool found = index >= 1 && index >= base->index && index <= last_of(storage);
+  if (found) *term = index == base->index ? base->term : (*entry_at(storage, index))->term;
   unlock(storage);
   return found ? STATUS_OK : STATUS_NOT_FOUND;
 }
 
-static void grow(struct mem_storage *storage, uint64_t count) {
-  if (count < storage->capacity) return;
-  while (storage->capacity <= count)
-    storage->capacity = storage->capacity == 0 ? 64 : storage->capacity * 2;
-  storage->entries = xrealloc(storage->entries, storage->capacity * sizeof(storage->entries[0]));
-  storage->entries[0] = NULL;
+static void grow(struct entries *entries, uint64_t count) {
+  if (count < entries->capacity) return;
+  while (entries->capacity <= count)
+    entries->capacity = entries->capacity == 0 ? 64 : entries->capacity * 2;
+  entries->list = xrealloc(entries->list, entries->capacity * sizeof(entries->list[0]));
+  entries->list[0] = NULL;
+}
+
+static void push(struct entries *entries, struct stored_entry *entry) {
+  grow(entries, entries->count + 1);
+  entries->list[++entries->count] = entry;
 }
 
 static struct stored_entry *copy_of(const struct log_entry *entry) {
@@ -138,13 +174,12 @@ static struct stored_entry *copy_of(const struct log_entry *entry) {
 static enum status append_locked(struct mem_storage *storage, const struct log_entry *entries, size_t count) {
   if (storage->failed) return STATUS_IO;
   for (size_t i = 0; i < count; i++) {
-    if (entries[i].index != storage->count + 1 + i) return STATUS_INVALID;
+    if (entries[i].index != last_of(storage) + 1 + i) return STATUS_INVALID;
   }
   if (count == 0) return STATUS_OK;
-  record(storage, CHANGE_APPENDED, storage->count + 1);
-  grow(storage, storage->count + count);
+  record(storage, CHANGE_APPENDED, last_of(storage) + 1);
   for (size_t i = 0; i < count; i++)
-    storage->entries[++storage->count] = copy_of(&entries[i]);
+    push(&storage->entries, copy_of(&entries[i]));
   return STATUS_OK;
 }
 
@@ -159,9 +194,9 @@ static enum status log_append(struct log_store *store, const struct log_entry *e
 static enum status log_read_range(struct log_store *store, uint64_t lo, uint64_t hi, log_visit *visit, void *context) {
   struct mem_storage *storage = of_log(store);
   lock(storage);
-  bool found = lo >= 1 && hi <= storage->count;
+  bool found = lo > storage->entries.base.index && hi <= last_of(storage);
   for (uint64_t i = lo; found && i <= hi; i++) {
-    const struct stored_entry *stored = storage->entries[i];
+    const struct stored_entry *stored = *entry_at(storage, i);
     struct log_entry entry = {i, stored->term, bytes_make(stored->command, stored->command_bytes)};
     visit(context, &entry);
   }
@@ -172,11 +207,10 @@ static enum status log_read_range(struct log_store *store, uint64_t lo, uint64_t
 static uint64_t log_batch_end(struct log_store *store, uint64_t lo, uint64_t last, uint64_t bytes_max) {
   struct mem_storage *storage = of_log(store);
   lock(storage);
-  CHECK(lo >= 1 && last <= storage->count);
   uint64_t hi = lo;
-  uint64_t bytes = LOG_ENTRY_HEAD_BYTES + (uint64_t)storage->entries[lo]->command_bytes;
+  uint64_t bytes = LOG_ENTRY_HEAD_BYTES + (uint64_t)(*entry_at(storage, lo))->command_bytes;
   while (hi < last) {
-    bytes += LOG_ENTRY_HEAD_BYTES + (uint64_t)storage->entries[hi + 1]->command_bytes;
+    bytes += LOG_ENTRY_HEAD_BYTES + (uint64_t)(*entry_at(storage, hi + 1))->command_bytes;
     if (bytes > bytes_max) break;
     hi++;
   }
@@ -184,21 +218,76 @@ static uint64_t log_batch_end(struct log_store *store, uint64_t lo, uint64_t las
   return hi;
 }
 
+static enum status delete_locked(struct mem_storage *storage, uint64_t index) {
+  if (storage->failed) return STATUS_IO;
+  if (index <= storage->entries.base.index) return STATUS_INVALID;
+  while (last_of(storage) >= index) {
+    struct entries *entries = &storage->entries;
+    record(storage, CHANGE_DELETED, 0)->entry = entries->list[entries->count--];
+  }
+  return STATUS_OK;
+}
+
 static enum status log_delete_from(struct log_store *store, uint64_t index) {
   struct mem_storage *storage = of_log(store);
   lock(storage);
-  bool failed = storage->failed;
-  CHECK(index >= 1);
-  while (!failed && storage->count >= index) {
-    record(storage, CHANGE_DELETED, storage->count)->entry = storage->entries[storage->count];
-    storage->count--;
-  }
+  enum status status = delete_locked(storage, index);
   unlock(storage);
-  return failed ? STATUS_IO : STATUS_OK;
+  return status;
 }
 
-static const struct log_store_ops log_ops = {log_first_index, log_last_index, log_term_at,    log_append,
-                                             log_read_range,  log_batch_end,  log_delete_from};
+/* The log is empty and goes on behind `base`. Returns what it was, which a crash brings back. */
+static struct entries *rebase(struct mem_storage *storage, struct snapshot_mark base) {
+  struct entries *removed = &record(storage, CHANGE_REBASED, 0)->removed;
+  *removed = storage->entries;
+  storage->entries = (struct entries){.base = base};
+  return removed;
+}
+
+static enum status truncate_locked(struct mem_storage *storage, uint64_t index) {
+  if (storage->failed) return STATUS_IO;
+  if (index > last_of(storage)) return STATUS_NOT_FOUND;
+  if (index <= storage->entries.base.index) return STATUS_OK;
+  uint64_t count = index - storage->entries.base.index;
+  struct entries *removed = rebase(storage, (struct snapshot_mark){index, (*entry_at(storage, index))->term});
+  for (uint64_t i = count + 1; i <= removed->count; i++)
+    push(&storage->entries, removed->list[i]);
+  removed->count = count;
+  return STATUS_OK;
+}
+
+static enum status log_truncate_prefix(struct log_store *store, uint64_t index) {
+  struct mem_storage *storage = of_log(store);
+  lock(storage);
+  enum status status = truncate_locked(storage, index);
+  unlock(storage);
+  return status;
+}
+
+static void set_snapshot(struct mem_storage *storage, struct snapshot_mark mark) {
+  record(storage, CHANGE_SNAPSHOT, 0)->snapshot_before = storage->snapshot;
+  storage->snapshot = mark;
+}
+
+static enum status reset_locked(struct mem_storage *storage, struct snapshot_mark mark) {
+  if (storage->failed) return STATUS_IO;
+  if (mark.index <= storage->snapshot.index) return STATUS_INVALID;
+  (void)rebase(storage, mark);
+  set_snapshot(storage, mark);
+  return STATUS_OK;
+}
+
+static enum status log_reset(struct log_store *store, uint64_t index, uint64_t term) {
+  struct mem_storage *storage = of_log(store);
+  lock(storage);
+  enum status status = reset_locked(storage, (struct snapshot_mark){index, term});
+  unlock(storage);
+  return status;
+}
+
+static const struct log_store_ops log_ops = {log_first_index, log_last_index,      log_term_at,
+                                             log_append,      log_read_range,      log_batch_end,
+                                             log_delete_from, log_truncate_prefix, log_reset};
 
 /* ---- durability ---- */
 
@@ -206,14 +295,39 @@ static enum status storage_sync(struct raft_storage *base, uint64_t number) {
   struct mem_storage *storage = (struct mem_storage *)(void *)base;
   lock(storage);
   bool failed = storage->failed = storage->failed || storage->fails_at_sync;
-  if (!failed) record(storage, CHANGE_SYNC, storage->count)->number = number;
+  if (!failed) record(storage, CHANGE_SYNC, last_of(storage))->number = number;
   unlock(storage);
   if (failed) return STATUS_IO;
   storage->on_sync(storage->on_sync_context, number);
   return STATUS_OK;
 }
 
-static const struct raft_storage_ops storage_ops = {storage_sync};
+static enum status record_locked(struct mem_storage *storage, struct snapshot_mark mark) {
+  if (storage->failed) return STATUS_IO;
+  if (mark.index <= storage->snapshot.index || mark.index > last_of(storage)) return STATUS_INVALID;
+  if (mark.index > storage->entries.base.index && (*entry_at(storage, mark.index))->term != mark.term)
+    return STATUS_INVALID;
+  set_snapshot(storage, mark);
+  return STATUS_OK;
+}
+
+static enum status storage_record_snapshot(struct raft_storage *base, struct snapshot_mark mark) {
+  struct mem_storage *storage = (struct mem_storage *)(void *)base;
+  lock(storage);
+  enum status status = record_locked(storage, mark);
+  unlock(storage);
+  return status;
+}
+
+static struct snapshot_mark storage_snapshot(struct raft_storage *base) {
+  struct mem_storage *storage = (struct mem_storage *)(void *)base;
+  lock(storage);
+  struct snapshot_mark mark = storage->snapshot;
+  unlock(storage);
+  return mark;
+}
+
+static const struct raft_storage_ops storage_ops = {storage_sync, storage_record_snapshot, storage_snapshot};
 
 struct mem_storage *mem_storage_create(void (*on_sync)(void *context, uint64_t number), void *context) {
   struct mem_storage *storage = xcalloc(1, sizeof *storage);
@@ -230,7 +344,6 @@ struct mem_storage *mem_storage_create(void (*on_sync)(void *context, uint64_t n
 
 void mem_storage_destroy(struct mem_storage *storage) {
   mem_storage_wipe(storage);
-  free(storage->entries);
   pthread_mutex_destroy(&storage->mutex);
   free(storage);
 }
@@ -268,18 +381,35 @@ bool mem_storage_complete(struct mem_storage *storage, uint64_t *number, uint64_
   return completed;
 }
 
+/* What went, with what is behind it now. */
+static void undo_rebase(struct mem_storage *storage, struct entries *removed) {
+  struct entries kept = storage->entries;
+  storage->entries = *removed;
+  *removed = (struct entries){0};
+  for (uint64_t i = 1; i <= kept.count; i++)
+    push(&storage->entries, kept.list[i]);
+  kept.count = 0;
+  free_entries(&kept);
+}
+
 static void undo(struct mem_storage *storage, struct change *change) {
   switch (change->kind) {
   case CHANGE_APPENDED:
-    while (storage->count >= change->index)
-      free(storage->entries[storage->count--]);
+    while (last_of(storage) >= change->index)
+      free(storage->entries.list[storage->entries.count--]);
     break;
   case CHANGE_DELETED:
-    storage->entries[++storage->count] = change->entry;
+    push(&storage->entries, change->entry);
     change->entry = NULL;
+    break;
+  case CHANGE_REBASED:
+    undo_rebase(storage, &change->removed);
     break;
   case CHANGE_SAVED:
     storage->hard_state = change->before;
+    break;
+  case CHANGE_SNAPSHOT:
+    storage->snapshot = change->snapshot_before;
     break;
   case CHANGE_SYNC:
     break;
@@ -300,8 +430,8 @@ void mem_storage_wipe(struct mem_storage *storage) {
   lock(storage);
   while (!list_empty(&storage->changes))
     forget(oldest(storage));
-  while (storage->count > 0)
-    free(storage->entries[storage->count--]);
+  free_entries(&storage->entries);
+  storage->snapshot = (struct snapshot_mark){0};
   storage->hard_state = (struct raft_hard_state){.voted_for = RAFT_NODE_NONE};
   unlock(storage);
 }

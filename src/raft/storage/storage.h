@@ -39,7 +39,7 @@ struct log_store;
 struct log_store_ops {
   uint64_t (*first_index)(struct log_store *store); /* 1 until a prefix was truncated */
   uint64_t (*last_index)(struct log_store *store);  /* first_index - 1 when empty */
-  /* STATUS_NOT_FOUND when there is no such entry. */
+  /* STATUS_NOT_FOUND when there is no such entry; but of a truncated prefix, the last one's term is still known. */
   enum status (*term_at)(struct log_store *store, uint64_t index, uint64_t *term);
   /* Entries with consecutive indices from last_index + 1 (else STATUS_INVALID). Copies. */
   enum status (*append)(struct log_store *store, const struct log_entry *entries, size_t count);
@@ -48,8 +48,14 @@ struct log_store_ops {
   enum status (*read_range)(struct log_store *store, uint64_t lo, uint64_t hi, log_visit *visit, void *context);
   /* The largest index up to `last` such that lo .. it encode to at most bytes_max; at least lo. */
   uint64_t (*batch_end)(struct log_store *store, uint64_t lo, uint64_t last, uint64_t bytes_max);
-  /* Removes the suffix from `index` on; beyond the end: nothing. */
+  /* Removes the suffix from `index` on; beyond the end: nothing. STATUS_INVALID at or below a truncated prefix. */
   enum status (*delete_from)(struct log_store *store, uint64_t index);
+  /* Removes the entries up to `index`: a durable snapshot covers them (seed: TruncatePrefix). Those that are gone
+   * already: nothing. STATUS_NOT_FOUND beyond the end. A restart may find them again. */
+  enum status (*truncate_prefix)(struct log_store *store, uint64_t index);
+  /* The log is empty and ends at (index, term), which a durable snapshot from elsewhere covers: as record_snapshot with
+   * it, too. */
+  enum status (*reset)(struct log_store *store, uint64_t index, uint64_t term);
 };
 struct log_store {
   const struct log_store_ops *ops;
@@ -57,11 +63,21 @@ struct log_store {
 
 /* ---- both, over one ordered stream ---- */
 
+/* The newest snapshot known to be durable; index 0: none. */
+struct snapshot_mark {
+  uint64_t index;
+  uint64_t term;
+};
+
 struct raft_storage;
 struct raft_storage_ops {
   /* Makes everything written so far durable; completes with raftnode_synced(number, last index at this call), in order.
    * `number` grows from call to call. */
   enum status (*sync)(struct raft_storage *storage, uint64_t number);
+  /* A durable snapshot covers the entries up to mark.index, which are in the log. STATUS_INVALID when they are not, or
+   * the mark is not newer than the one before. */
+  enum status (*record_snapshot)(struct raft_storage *storage, struct snapshot_mark mark);
+  struct snapshot_mark (*snapshot)(struct raft_storage *storage);
 };
 struct raft_storage {
   const struct raft_storage_ops *ops;
