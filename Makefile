@@ -174,8 +174,8 @@ test: deps
 specs:
 	@rm -f $(BUILD)/specs.xml; code=0; \
 	KVSERVER_SPEC_CPATH="$(BUILD)/spec/?.so" \
-	  timeout --foreground --kill-after=10 $(TEST_TIMEOUT) $(BUILD)/kvserver "$$(command -v busted)" --ignore-lua \
-	  --output=spec/support/report.lua -Xoutput $(BUILD)/specs.xml $(ARGS) || code=$$?; \
+	  timeout --foreground --kill-after=10 $(TEST_TIMEOUT) $(BUILD)/kvserver spec/support/run.lua \
+	  "$$(command -v busted)" $(BUILD)/specs.xml $(ARGS) || code=$$?; \
 	if [ ! -s $(BUILD)/specs.xml ]; then \
 	  echo "The run ended early, with exit code $$code (124: after $(TEST_TIMEOUT) s)."; echo "0 passed, 1 failed"; exit 1; \
 	fi; \
