@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 
 enum {
+  DRAIN_TURNS = 4,       /* before idle connections close: what their clients have sent by then is still answered */
   SCAN_DISTANCE_MS = 50, /* between two scans of all connections for passed deadlines */
   OTHER_FILES = 256      /* descriptors that the process needs beside those of clients */
 };
@@ -35,6 +36,7 @@ struct http_server {
   uint64_t scan_at_ms; /* what scan_timer is armed for; UINT64_MAX when it is not */
   uint64_t scanned_at_ms;
   struct io_timer *drain_timer;   /* owned; cuts what is left */
+  int drain_turns;                /* until connections are drained; 0: they are, or nobody drains */
   void (*drained)(void *context); /* NULL when not draining, or told */
   void *drained_context;
 };
@@ -163,8 +165,20 @@ static void flush(struct connection *connection, uint64_t now) {
   scan_no_later_than(server, deadline_of(connection));
 }
 
+static void count_drain_turn(struct http_server *server) {
+  if (server->drain_turns == 0) return;
+  io_loop_wake(server->loop);
+  if (--server->drain_turns > 0) return;
+  for (struct list *item = server->connections.next; item != &server->connections; item = item->next) {
+    struct connection *connection = (struct connection *)item;
+    http_connection_drain(connection->http);
+    mark_ready(connection);
+  }
+}
+
 static void end_of_turn(struct io_hook *hook) {
   struct http_server *server = (struct http_server *)hook;
+  count_drain_turn(server);
   uint64_t now = io_loop_now_ms(server->loop);
   struct list end; /* what becomes ready while we flush waits for the next turn */
   list_push_back(&server->ready, &end);
@@ -284,11 +298,7 @@ void http_server_drain(struct http_server *server, uint64_t deadline_ms, void (*
   server->listener = NULL;
   server->drained = drained;
   server->drained_context = context;
-  for (struct list *item = server->connections.next; item != &server->connections; item = item->next) {
-    struct connection *connection = (struct connection *)item;
-    http_connection_drain(connection->http);
-    mark_ready(connection);
-  }
+  server->drain_turns = DRAIN_TURNS;
   uint64_t now = io_loop_now_ms(server->loop);
   server->drain_timer = io_timer_create(server->loop, cut_all, server);
   io_timer_arm(server->drain_timer, deadline_ms > now ? deadline_ms - now : 0);

@@ -13,7 +13,7 @@ enum { NS_PER_MS = 1000000 };
 
 /* ThreadSanitizer makes C functions that a script calls, which nothing interrupts, slower by this. */
 #ifdef __SANITIZE_THREAD__
-enum { SLOWDOWN = 8 };
+enum { SLOWDOWN = 3 };
 #else
 enum { SLOWDOWN = 1 };
 #endif
