@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/little_endian.h"
 
 enum { BUFFER_CAPACITY_MIN = 64, U64_DECIMAL_CHARS_MAX = 20 };
 
@@ -62,6 +63,11 @@ void buffer_append_text(struct buffer *b, const char *text) {
 void buffer_append_byte(struct buffer *b, uint8_t byte) {
   *buffer_reserve(b, 1) = byte;
   b->len++;
+}
+
+void buffer_append_le(struct buffer *b, uint64_t value, size_t bytes) {
+  le_store(buffer_reserve(b, bytes), value, bytes);
+  b->len += bytes;
 }
 
 void buffer_append_u64_decimal(struct buffer *b, uint64_t value) {

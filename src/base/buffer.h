@@ -22,6 +22,8 @@ void buffer_append(struct buffer *b, const void *data, size_t len);
 void buffer_append_bytes(struct buffer *b, struct bytes view);
 void buffer_append_text(struct buffer *b, const char *text);
 void buffer_append_byte(struct buffer *b, uint8_t byte);
+/* As base/little_endian.h stores it. */
+void buffer_append_le(struct buffer *b, uint64_t value, size_t bytes);
 void buffer_append_u64_decimal(struct buffer *b, uint64_t value);
 void buffer_append_format(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Drops the first `len` bytes (moves the rest to the front). */

@@ -3,35 +3,23 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/little_endian.h"
 
 /* ---- records of clients ---- */
 
-static uint8_t *put_u64(uint8_t *at, uint64_t value) {
-  for (int i = 0; i < 8; i++)
-    at[i] = (uint8_t)(value >> (8 * i));
-  return at + 8;
-}
-
-static uint64_t get_u64(const uint8_t *at) {
-  uint64_t value = 0;
-  for (int i = 0; i < 8; i++)
-    value |= (uint64_t)at[i] << (8 * i);
-  return value;
-}
-
 void client_record_encode(const struct client_record *record, uint8_t out[CLIENT_RECORD_BYTES]) {
-  uint8_t *at = put_u64(put_u64(out, record->last_seq), record->last_index);
+  uint8_t *at = le_store(le_store(out, record->last_seq, 8), record->last_index, 8);
   *at++ = (uint8_t)record->reply;
-  put_u64(at, record->deleted);
+  le_store(at, record->deleted, 8);
 }
 
 struct client_record client_record_decode(struct bytes encoded) {
   CHECK(encoded.len == CLIENT_RECORD_BYTES);
   return (struct client_record){
-      .last_seq = get_u64(encoded.data),
-      .last_index = get_u64(encoded.data + 8),
+      .last_seq = le_load(encoded.data, 8),
+      .last_index = le_load(encoded.data + 8, 8),
       .reply = (enum client_reply)encoded.data[16],
-      .deleted = get_u64(encoded.data + 17),
+      .deleted = le_load(encoded.data + 17, 8),
   };
 }
 

@@ -1,6 +1,7 @@
 #include "types/command.h"
 
 #include "base/check.h"
+#include "base/little_endian.h"
 #include "base/utf8.h"
 
 enum {
@@ -10,20 +11,9 @@ enum {
 
 /* ---- writing ---- */
 
-static uint8_t *put_le(uint8_t *to, uint64_t value, size_t bytes) {
-  for (size_t i = 0; i < bytes; i++)
-    to[i] = (uint8_t)(value >> (8 * i));
-  return to + bytes;
-}
-
-static void append_u32(struct buffer *out, uint32_t value) {
-  put_le(buffer_reserve(out, 4), value, 4);
-  out->len += 4;
-}
-
 static void append_counted(struct buffer *out, struct bytes view) {
   CHECK(view.len <= UINT32_MAX);
-  append_u32(out, (uint32_t)view.len);
+  buffer_append_le(out, view.len, 4);
   buffer_append_bytes(out, view);
 }
 
@@ -31,10 +21,10 @@ static void append_head(struct buffer *out, const struct command *command) {
   CHECK(command->op >= OP_PUT && command->op <= OP_BATCH_DELETE);
   CHECK(command->client_id.len <= UINT16_MAX);
   uint8_t *to = buffer_reserve(out, COMMAND_HEAD_BYTES);
-  to = put_le(to, COMMAND_VERSION, 1);
-  to = put_le(to, (uint64_t)command->op, 1);
-  to = put_le(to, command->client_id.len, 2);
-  put_le(to, command->seq, 8);
+  to = le_store(to, COMMAND_VERSION, 1);
+  to = le_store(to, (uint64_t)command->op, 1);
+  to = le_store(to, command->client_id.len, 2);
+  le_store(to, command->seq, 8);
   out->len += COMMAND_HEAD_BYTES;
   buffer_append_bytes(out, command->client_id);
 }
@@ -42,13 +32,6 @@ static void append_head(struct buffer *out, const struct command *command) {
 /* ---- reading ---- */
 
 /* Each take_* moves the cursor over what it read; false, and the cursor anywhere, when too little is left. */
-
-static uint64_t get_le(const uint8_t *from, size_t bytes) {
-  uint64_t value = 0;
-  for (size_t i = 0; i < bytes; i++)
-    value |= (uint64_t)from[i] << (8 * i);
-  return value;
-}
 
 static bool take(struct bytes *cursor, size_t len, struct bytes *out) {
   if (len > cursor->len) return false;
@@ -61,7 +44,7 @@ static bool take(struct bytes *cursor, size_t len, struct bytes *out) {
 static bool take_u32(struct bytes *cursor, uint32_t *out) {
   struct bytes raw;
   if (!take(cursor, 4, &raw)) return false;
-  *out = (uint32_t)get_le(raw.data, 4);
+  *out = (uint32_t)le_load(raw.data, 4);
   return true;
 }
 
@@ -76,8 +59,8 @@ static bool take_head(struct bytes *cursor, struct command *command) {
   if (head.data[0] != COMMAND_VERSION) return false;
   if (head.data[1] < OP_PUT || head.data[1] > OP_BATCH_DELETE) return false;
   command->op = (enum op_type)head.data[1];
-  command->seq = get_le(head.data + 4, 8);
-  return take(cursor, (size_t)get_le(head.data + 2, 2), &command->client_id);
+  command->seq = le_load(head.data + 4, 8);
+  return take(cursor, (size_t)le_load(head.data + 2, 2), &command->client_id);
 }
 
 /* All that is left must be exactly items_count items. */
@@ -196,7 +179,7 @@ void command_encode(const struct command *command, struct buffer *out) {
     return;
   case OP_BATCH_PUT:
   case OP_BATCH_DELETE:
-    append_u32(out, command->items_count);
+    buffer_append_le(out, command->items_count, 4);
     buffer_append_bytes(out, command->items);
     return;
   }

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/little_endian.h"
 
 static const uint8_t magic[8] = {'K', 'V', 'W', 'A', 'L', 0, 0, WAL_VERSION};
 
@@ -9,18 +10,6 @@ enum {
   HEAD_CHECK_AT = WAL_HEAD_BYTES - 8,
   CHECKED_AT = 8 /* in a batch: what its check covers */
 };
-
-static void store_le(uint8_t *at, uint64_t value, int bytes) {
-  for (int i = 0; i < bytes; i++)
-    at[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t load_le(const uint8_t *at, int bytes) {
-  uint64_t value = 0;
-  for (int i = 0; i < bytes; i++)
-    value |= (uint64_t)at[i] << (8 * i);
-  return value;
-}
 
 bool wal_state_equal(const struct wal_state *a, const struct wal_state *b) {
   return a->last_index == b->last_index && a->last_term == b->last_term && a->snapshot_index == b->snapshot_index &&
@@ -32,21 +21,21 @@ bool wal_state_equal(const struct wal_state *a, const struct wal_state *b) {
 
 uint64_t wal_life(uint64_t random, uint64_t sequence, uint64_t previous_check) {
   uint8_t unique[24];
-  store_le(unique, random, 8);
-  store_le(unique + 8, sequence, 8);
-  store_le(unique + 16, previous_check, 8);
+  le_store(unique, random, 8);
+  le_store(unique + 8, sequence, 8);
+  le_store(unique + 16, previous_check, 8);
   uint64_t life = hash64_of(bytes_make(unique, sizeof unique), 0);
   return (uint32_t)life == 0 ? life | 1 : life;
 }
 
 static void store_hard_state(uint8_t *at, const struct raft_hard_state *state) {
-  store_le(at, state->term, 8);
+  le_store(at, state->term, 8);
   at[8] = state->voted_for;
   at[9] = state->proven ? 1 : 0;
 }
 
 static bool load_hard_state(const uint8_t *at, struct raft_hard_state *state) {
-  *state = (struct raft_hard_state){.term = load_le(at, 8), .voted_for = at[8], .proven = at[9] == 1};
+  *state = (struct raft_hard_state){.term = le_load(at, 8), .voted_for = at[8], .proven = at[9] == 1};
   return at[9] <= 1 && (at[8] < RAFT_NODES_MAX || at[8] == RAFT_NODE_NONE) && state->term <= RAFT_TERM_MAX;
 }
 
@@ -62,19 +51,19 @@ void wal_head_encode(struct wal_head *head, uint8_t out[WAL_HEAD_BYTES]) {
   memcpy(out, magic, sizeof magic);
   size_t at = sizeof magic;
   for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++, at += 8)
-    store_le(out + at, fields[i], 8);
+    le_store(out + at, fields[i], 8);
   store_hard_state(out + at, &head->start.hard_state);
   head->check = hash64_of(bytes_make(out, HEAD_CHECK_AT), 0);
-  store_le(out + HEAD_CHECK_AT, head->check, 8);
+  le_store(out + HEAD_CHECK_AT, head->check, 8);
 }
 
 bool wal_head_decode(const uint8_t in[WAL_HEAD_BYTES], struct wal_head *head) {
   uint64_t check = hash64_of(bytes_make(in, HEAD_CHECK_AT), 0);
-  if (memcmp(in, magic, sizeof magic) != 0 || load_le(in + HEAD_CHECK_AT, 8) != check) return false;
+  if (memcmp(in, magic, sizeof magic) != 0 || le_load(in + HEAD_CHECK_AT, 8) != check) return false;
   uint64_t fields[7];
   const uint8_t *at = in + sizeof magic;
   for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++, at += 8)
-    fields[i] = load_le(at, 8);
+    fields[i] = le_load(at, 8);
   *head = (struct wal_head){.life = fields[0],
                             .sequence = fields[1],
                             .previous_check = fields[2],
@@ -105,18 +94,18 @@ uint32_t wal_batch_pad(struct buffer *batch) {
 
 uint64_t wal_batch_close(struct buffer *batch, uint32_t payload_bytes, uint64_t life, uint64_t previous) {
   CHECK(batch->len == wal_align(WAL_BATCH_HEAD_BYTES + (uint64_t)payload_bytes));
-  store_le(batch->data + 8, payload_bytes, 4);
-  store_le(batch->data + 12, life, 4);
-  store_le(batch->data + 16, previous, 8);
+  le_store(batch->data + 8, payload_bytes, 4);
+  le_store(batch->data + 12, life, 4);
+  le_store(batch->data + 16, previous, 8);
   size_t checked = WAL_BATCH_HEAD_BYTES - CHECKED_AT + (size_t)payload_bytes;
   uint64_t check = hash64_of(bytes_make(batch->data + CHECKED_AT, checked), life);
-  store_le(batch->data, check, 8);
+  le_store(batch->data, check, 8);
   return check;
 }
 
 uint64_t wal_batch_bytes(const uint8_t head[WAL_BATCH_HEAD_BYTES], uint64_t life) {
-  uint64_t payload_bytes = load_le(head + 8, 4);
-  bool ours = load_le(head + 12, 4) == (uint32_t)life && payload_bytes > 0;
+  uint64_t payload_bytes = le_load(head + 8, 4);
+  bool ours = le_load(head + 12, 4) == (uint32_t)life && payload_bytes > 0;
   return ours ? WAL_BATCH_HEAD_BYTES + payload_bytes : 0;
 }
 
@@ -126,49 +115,44 @@ bool wal_batch_decode(struct bytes at, uint64_t life, struct wal_batch_head *out
   if (bytes == 0 || bytes > at.len) return false;
   size_t payload_bytes = (size_t)bytes - WAL_BATCH_HEAD_BYTES;
   size_t checked = WAL_BATCH_HEAD_BYTES - CHECKED_AT + payload_bytes;
-  uint64_t check = load_le(at.data, 8);
+  uint64_t check = le_load(at.data, 8);
   if (check != hash64_of(bytes_make(at.data + CHECKED_AT, checked), life)) return false;
   *out = (struct wal_batch_head){.check = check,
-                                 .previous = load_le(at.data + 16, 8),
+                                 .previous = le_load(at.data + 16, 8),
                                  .payload = bytes_make(at.data + WAL_BATCH_HEAD_BYTES, payload_bytes)};
   return true;
 }
 
 uint64_t wal_batch_claims(struct bytes at, uint64_t life, uint64_t previous) {
   if (at.len < WAL_BATCH_HEAD_BYTES) return 0;
-  bool ours = load_le(at.data + 12, 4) == (uint32_t)life || load_le(at.data + 16, 8) == previous;
+  bool ours = le_load(at.data + 12, 4) == (uint32_t)life || le_load(at.data + 16, 8) == previous;
   if (!ours) return 0;
-  return wal_align(WAL_BATCH_HEAD_BYTES + load_le(at.data + 8, 4));
+  return wal_align(WAL_BATCH_HEAD_BYTES + le_load(at.data + 8, 4));
 }
 
 /* ---- records ---- */
 
-static void put_le(struct buffer *batch, uint64_t value, int bytes) {
-  store_le(buffer_reserve(batch, 8), value, bytes);
-  batch->len += (size_t)bytes;
-}
-
 void wal_put_hard_state(struct buffer *batch, const struct raft_hard_state *state) {
-  put_le(batch, WAL_HARD_STATE, 1);
+  buffer_append_le(batch, WAL_HARD_STATE, 1);
   store_hard_state(buffer_reserve(batch, 10), state);
   batch->len += 10;
 }
 
 void wal_put_entries_head(struct buffer *batch, uint64_t first, uint64_t term_before, uint32_t count) {
-  put_le(batch, WAL_ENTRIES, 1);
-  put_le(batch, first, 8);
-  put_le(batch, term_before, 8);
-  put_le(batch, count, 4);
+  buffer_append_le(batch, WAL_ENTRIES, 1);
+  buffer_append_le(batch, first, 8);
+  buffer_append_le(batch, term_before, 8);
+  buffer_append_le(batch, count, 4);
 }
 
 void wal_put_mark(struct buffer *batch, enum wal_record_type type, uint64_t index, uint64_t term) {
-  put_le(batch, type, 1);
-  put_le(batch, index, 8);
-  put_le(batch, term, 8);
+  buffer_append_le(batch, type, 1);
+  buffer_append_le(batch, index, 8);
+  buffer_append_le(batch, term, 8);
 }
 
 void wal_put_seal(struct buffer *batch) {
-  put_le(batch, WAL_SEAL, 1);
+  buffer_append_le(batch, WAL_SEAL, 1);
 }
 
 static void take(struct bytes *payload, size_t len) {
@@ -177,9 +161,9 @@ static void take(struct bytes *payload, size_t len) {
 
 static bool next_entries(struct bytes *rest, struct wal_record *record) {
   if (rest->len < 20) return false;
-  record->index = load_le(rest->data, 8);
-  record->term = load_le(rest->data + 8, 8);
-  record->count = (uint32_t)load_le(rest->data + 16, 4);
+  record->index = le_load(rest->data, 8);
+  record->term = le_load(rest->data + 8, 8);
+  record->count = (uint32_t)le_load(rest->data + 16, 4);
   take(rest, 20);
   struct bytes start = *rest;
   struct log_entry entry;
@@ -201,8 +185,8 @@ static bool next_fields(struct bytes *rest, struct wal_record *record) {
   case WAL_SNAPSHOT:
   case WAL_RESET:
     if (rest->len < 16) return false;
-    record->index = load_le(rest->data, 8);
-    record->term = load_le(rest->data + 8, 8);
+    record->index = le_load(rest->data, 8);
+    record->term = le_load(rest->data + 8, 8);
     take(rest, 16);
     return true;
   case WAL_SEAL:

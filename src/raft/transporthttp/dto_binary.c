@@ -1,23 +1,14 @@
 #include "raft/transporthttp/dto_binary.h"
 
 #include "base/hash.h"
+#include "base/little_endian.h"
 
 enum { VERSION = 1, CHECKSUM_BYTES = 8 };
 
 /* ---- writing ---- */
 
-static void store_le(uint8_t *at, uint64_t value, size_t bytes) {
-  for (size_t i = 0; i < bytes; i++)
-    at[i] = (uint8_t)(value >> (8 * i));
-}
-
-static void append_le(struct buffer *out, uint64_t value, size_t bytes) {
-  store_le(buffer_reserve(out, bytes), value, bytes);
-  out->len += bytes;
-}
-
 static void append_id(struct buffer *out, const char *id) {
-  append_le(out, strlen(id), 1);
+  buffer_append_le(out, strlen(id), 1);
   buffer_append_text(out, id);
 }
 
@@ -33,28 +24,26 @@ void dto_binary_encode(const struct dto *dto, struct buffer *out) {
   const struct raft_message *message = &dto->message;
   const struct dto_shape *shape = dto_shape_of(message->type);
   buffer_clear(out);
-  append_le(out, 0, CHECKSUM_BYTES);
-  append_le(out, VERSION, 1);
-  append_le(out, (uint64_t)message->type, 1);
-  append_le(out, dto->cluster, 8);
+  buffer_append_le(out, 0, CHECKSUM_BYTES);
+  buffer_append_le(out, VERSION, 1);
+  buffer_append_le(out, (uint64_t)message->type, 1);
+  buffer_append_le(out, dto->cluster, 8);
   append_id(out, dto->from);
   append_id(out, dto->to);
   for (size_t i = 0; i < shape->fields_count; i++)
-    append_le(out, dto_get(message, &shape->fields[i]), field_bytes(&shape->fields[i]));
+    buffer_append_le(out, dto_get(message, &shape->fields[i]), field_bytes(&shape->fields[i]));
   if (message->type == RAFT_APPEND) {
-    append_le(out, message->as.append.entries_count, 4);
+    buffer_append_le(out, message->as.append.entries_count, 4);
     buffer_append_bytes(out, dto->entries);
   }
-  store_le(out->data, checksum_of(buffer_view(out)), CHECKSUM_BYTES);
+  le_store(out->data, checksum_of(buffer_view(out)), CHECKSUM_BYTES);
 }
 
 /* ---- reading: each take moves `rest` over what it read; false when too little is left ---- */
 
 static bool take_le(struct bytes *rest, size_t bytes, uint64_t *out) {
   if (rest->len < bytes) return false;
-  *out = 0;
-  for (size_t i = 0; i < bytes; i++)
-    *out |= (uint64_t)rest->data[i] << (8 * i);
+  *out = le_load(rest->data, bytes);
   *rest = bytes_make(rest->data + bytes, rest->len - bytes);
   return true;
 }
