@@ -333,6 +333,22 @@ describe("HTTP server", function()
   -- Waits on the server until min_index is reached, which it never is, or the request's time is over.
   local WAITING <const> = "GET /kv/a?min_index=99 HTTP/1.1\r\nHost: h\r\n\r\n"
 
+  it("answers what clients have sent by the time it stops, on connections that were idle, too", function()
+    local node <close> = start()
+    local sockets = {}
+    for i = 1, 20 do
+      sockets[i] = connect(node)
+      sockets[i]:send(GET)
+      assert.equal("200", status(sockets[i]))
+    end
+    for _, s in ipairs(sockets) do s:send(GET) end
+    node:stop(4000) -- has not read them yet
+    for _, s in ipairs(sockets) do
+      assert.equal("200", status(s))
+      s:close()
+    end
+  end)
+
   it("stops with the answers to what is in flight, closes idle connections, refuses new ones", function()
     local node <close> = start { request_timeout_ms = 150 }
     local busy <close> = connect(node)
