@@ -275,7 +275,7 @@ make test         build it and run the specs; report in build/specs.xml ARGS="sp
 make lint         format, static analysis, luacheck, the include table, the purity of the Raft core
 make check        lint, test, test under both sanitizers
 make mutants      plant known bugs one at a time; the simulator must find each
-make fuzz         fuzz the HTTP and JSON readers                       FUZZ_SECONDS=60 each
+make fuzz         fuzz the readers of bytes from outside               FUZZ_SECONDS=60 each
 make bench        measure it beside nginx and etcd, against the goals   BENCHES="http cluster failover"
 make deps         install what run and test need; deps-lint, deps-fuzz, deps-bench the rest
 make install      to DESTDIR/PREFIX/bin                                PREFIX=/usr/local
