@@ -11,6 +11,11 @@ static void log_entry_term(struct raftnode *node, uint64_t index, uint64_t *term
   CHECK(node->storage->log->ops->term_at(node->storage->log, index, term) == STATUS_OK);
 }
 
+static uint64_t view_first_index(void *context) {
+  struct raftnode *node = context;
+  return node->storage->log->ops->first_index(node->storage->log);
+}
+
 static uint64_t view_term_at(void *context, uint64_t index) {
   uint64_t term = 0;
   log_entry_term(context, index, &term);
@@ -32,7 +37,7 @@ static void start_core(struct raftnode *node, uint64_t now_ms) {
                                .election_max_ms = options->election_max_ms,
                                .inflight_max = options->inflight_max,
                                .message_bytes_max = options->message_bytes_max,
-                               .log = {node, view_term_at, view_batch_end}};
+                               .log = {node, view_first_index, view_term_at, view_batch_end}};
   struct raft_start start = {.last_index = node->storage->log->ops->last_index(node->storage->log),
                              .life = options->life};
   node->storage->stable->ops->load(node->storage->stable, &start.hard_state);

@@ -22,6 +22,18 @@
 
 struct raftnode;
 
+/* Work that takes long: writing a snapshot, taking in pieces of one, reading them. It touches nothing of the node's
+ * that the loop touches meanwhile. */
+struct raft_work {
+  /* Once, on any thread; then raftnode_work_done, on the loop. */
+  void (*run)(struct raft_work *work);
+};
+struct raft_worker {
+  void *context;
+  /* Never runs it inside the call. Keeps the work until it is done. */
+  void (*submit)(void *context, struct raft_work *work);
+};
+
 struct raftnode_options {
   const struct cluster *cluster; /* kept */
   uint8_t fixed_leader;          /* a member's number, or RAFT_NODE_NONE */
@@ -32,13 +44,25 @@ struct raftnode_options {
   uint64_t message_bytes_max; /* entries of one AppendEntries */
   uint64_t seed;              /* of every random choice of this node */
   uint64_t life;              /* not 0, drawn anew at each start, whatever the seed is: raft/core/raft.h */
+  /* A snapshot is taken when so many entries were applied since the last one, and they are at least as large as that
+   * one is; 0: never. */
+  uint64_t snapshot_threshold;
+  uint64_t snapshot_tail;    /* so many entries stay in the log behind a snapshot */
+  uint32_t install_bytes;    /* of one piece of a snapshot on its way to another member */
+  struct raft_worker worker; /* does what takes long */
 };
 
-/* Starts from what `storage` holds. Keeps all four until destroy; the state machine is empty. Returns owned. */
+/* Starts from what `storage` holds. Keeps all four until destroy; the state machine holds the state as of the newest
+ * snapshot of the storage, or is empty when there is none. Returns owned. */
 struct raftnode *raftnode_create(const struct raftnode_options *options, struct raft_storage *storage,
                                  struct raft_transport *transport, struct kvsm *sm, uint64_t now_ms);
-/* Waits end with STATUS_CLOSED, and nothing new is taken on; tokens are answered with nothing. */
+/* Waits end with STATUS_CLOSED, and nothing new is taken on; tokens are answered with nothing. No work may be running:
+ * what was submitted has either ended or will never be run. */
 void raftnode_destroy(struct raftnode *node);
+/* Work under way ends soon, in vain; none is submitted any more. Before waiting for a worker. */
+void raftnode_stop_work(struct raftnode *node);
+/* The work has been run. */
+void raftnode_work_done(struct raftnode *node, struct raft_work *work, uint64_t now_ms);
 /* The RaftNode interface for DistributedKV: propose, read_index, wait_applied, cancel, is_leader, leader_hint, status.
  */
 struct raft_node *raftnode_base(struct raftnode *node);

@@ -6,7 +6,8 @@
  *                          log_base = 0, log_base_term = 0, now = 0, random = 0, life = 1}
  *     log_base: that many entries of log_base_term lie before those of `log`; entry_bytes: the size of each entry
  *   core:step{type = "timeout" | "message" | "propose" | "read" | "flush" | "synced" | "peer_down" | "transfer" |
- *             "learn", now =, random =, message =, count =, peer =, sync =, index =, term =}
+ *             "learn" | "installed" | "disk", now =, random =, message =, count =, peer =, sync =, index =, term =,
+ *             disk_full =}
  *     -> {sync =, hard_state = | nil, truncate_from = | nil, append = {source =, index =, count =, skip =, term =} |
  * nil, messages = {...}, commit_index =, accepted =, read_round =, read_index =, confirmed_round =, leader_changed =,
  * deadline =}; an append message lists the `terms` of its entries core:state() -> every field of struct raft that
@@ -41,6 +42,11 @@ static uint64_t log_last(const struct core_handle *core) {
   return core->base + core->count;
 }
 
+static uint64_t log_first(void *context) {
+  const struct core_handle *core = context;
+  return core->base + 1;
+}
+
 static uint64_t log_term_at(void *context, uint64_t index) {
   const struct core_handle *core = context;
   CHECK(index >= 1 && index <= log_last(core));
@@ -67,6 +73,11 @@ static void carry_out(struct core_handle *core, const struct raft_message *messa
   if (out->truncate_from != 0) {
     CHECK(out->truncate_from > core->base && out->truncate_from <= log_last(core));
     core->count = (size_t)(out->truncate_from - core->base - 1);
+  }
+  if (out->install == RAFT_INSTALL_RESET) {
+    core->count = 0;
+    core->base = core->raft.last_index;
+    core->base_term = core->raft.last_term;
   }
   if (out->append == RAFT_APPEND_NONE) return;
   CHECK(out->append_index == log_last(core) + 1);
@@ -113,8 +124,10 @@ static void read_log(lua_State *L, struct core_handle *core) {
 
 static struct raft_start check_start(lua_State *L, struct core_handle *core) {
   struct raft_start start = {.hard_state = {.voted_for = RAFT_NODE_NONE},
+                             .snapshot_index = lua_raft_integer(L, 1, "snapshot_index"),
                              .last_index = log_last(core),
                              .life = lua_raft_integer_or(L, 1, "life", 1)};
+  if (start.snapshot_index > start.last_index) luaL_error(L, "snapshot_index: beyond the log");
   if (start.life == 0) luaL_error(L, "life: expected a number that is not 0");
   if (start.last_index > 0) start.last_term = log_term_at(core, start.last_index);
   if (lua_getfield(L, 1, "hard_state") != LUA_TNIL) start.hard_state = lua_raft_check_hard_state(L, lua_gettop(L));
@@ -131,7 +144,7 @@ int lua_raft_core(lua_State *L) {
   luaL_setmetatable(L, CORE_TYPE);
   read_log(L, core);
   struct raft_start start = check_start(L, core);
-  config.log = (struct raft_log_view){core, log_term_at, log_batch_end};
+  config.log = (struct raft_log_view){core, log_first, log_term_at, log_batch_end};
   raft_init(&core->raft, &config, &start, now_ms, random);
   return 1;
 }
@@ -145,11 +158,11 @@ static int core_gc(lua_State *L) {
 
 /* ---- steps ---- */
 
-static const char *const event_names[] = {[RAFT_EVENT_TIMEOUT] = "timeout",     [RAFT_EVENT_MESSAGE] = "message",
-                                          [RAFT_EVENT_PROPOSE] = "propose",     [RAFT_EVENT_READ] = "read",
-                                          [RAFT_EVENT_FLUSH] = "flush",         [RAFT_EVENT_SYNCED] = "synced",
-                                          [RAFT_EVENT_PEER_DOWN] = "peer_down", [RAFT_EVENT_TRANSFER] = "transfer",
-                                          [RAFT_EVENT_LEARN] = "learn",         NULL};
+static const char *const event_names[] = {
+    [RAFT_EVENT_TIMEOUT] = "timeout",     [RAFT_EVENT_MESSAGE] = "message",   [RAFT_EVENT_PROPOSE] = "propose",
+    [RAFT_EVENT_READ] = "read",           [RAFT_EVENT_FLUSH] = "flush",       [RAFT_EVENT_SYNCED] = "synced",
+    [RAFT_EVENT_PEER_DOWN] = "peer_down", [RAFT_EVENT_TRANSFER] = "transfer", [RAFT_EVENT_LEARN] = "learn",
+    [RAFT_EVENT_INSTALLED] = "installed", [RAFT_EVENT_DISK] = "disk",         NULL};
 
 static enum raft_event_type check_event_type(lua_State *L) {
   lua_getfield(L, 2, "type");
@@ -192,7 +205,8 @@ static void check_event(lua_State *L, const struct core_handle *core, struct raf
                                .peer = lua_raft_node(L, 2, "peer"),
                                .sync = lua_raft_integer(L, 2, "sync"),
                                .index = lua_raft_integer(L, 2, "index"),
-                               .term = lua_raft_integer(L, 2, "term")};
+                               .term = lua_raft_integer(L, 2, "term"),
+                               .disk_full = lua_raft_boolean(L, 2, "disk_full")};
   if (event->now_ms < raft->now_ms) luaL_error(L, "now: time does not go back");
   if (event->type == RAFT_EVENT_SYNCED && event->sync >= raft->sync_next) luaL_error(L, "sync: no such disk work");
   bool to_peer = event->type == RAFT_EVENT_PEER_DOWN || event->type == RAFT_EVENT_TRANSFER;
@@ -237,6 +251,16 @@ static void set_append(lua_State *L, const struct raft_output *out) {
   lua_setfield(L, -2, "append");
 }
 
+static void set_install(lua_State *L, enum raft_install_action action) {
+  static const char *const names[] = {[RAFT_INSTALL_NONE] = NULL,
+                                      [RAFT_INSTALL_TAKE] = "take",
+                                      [RAFT_INSTALL_KEEP] = "keep",
+                                      [RAFT_INSTALL_RESET] = "reset"};
+  if (action == RAFT_INSTALL_NONE) return;
+  lua_pushstring(L, names[action]);
+  lua_setfield(L, -2, "install");
+}
+
 static void push_output(lua_State *L, struct core_handle *core) {
   const struct raft_output *out = &core->out;
   lua_createtable(L, 0, 12);
@@ -247,6 +271,7 @@ static void push_output(lua_State *L, struct core_handle *core) {
   }
   if (out->truncate_from != 0) lua_raft_set_integer(L, "truncate_from", out->truncate_from);
   set_append(L, out);
+  set_install(L, out->install);
   set_messages(L, core);
   lua_raft_set_integer(L, "commit_index", out->commit_index);
   lua_raft_set_boolean(L, "accepted", out->accepted);
@@ -298,8 +323,27 @@ static int core_term_at(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg core_methods[] = {{"step", core_step},       {"state", core_state}, {"log", core_log},
-                                        {"term_at", core_term_at}, {"__gc", core_gc},     {NULL, NULL}};
+/* core:truncate_prefix(index): entries up to there are a snapshot's, and gone from the log. */
+static int core_truncate_prefix(lua_State *L) {
+  struct core_handle *core = check_core(L);
+  uint64_t index = (uint64_t)luaL_checkinteger(L, 2);
+  if (index < core->base || index > log_last(core)) return luaL_error(L, "no such prefix");
+  if (index == core->base) return 0;
+  size_t gone = (size_t)(index - core->base);
+  core->base_term = core->terms[gone - 1];
+  memmove(core->terms, core->terms + gone, (core->count - gone) * sizeof core->terms[0]);
+  core->count -= gone;
+  core->base = index;
+  return 0;
+}
+
+static const luaL_Reg core_methods[] = {{"truncate_prefix", core_truncate_prefix},
+                                        {"step", core_step},
+                                        {"state", core_state},
+                                        {"log", core_log},
+                                        {"term_at", core_term_at},
+                                        {"__gc", core_gc},
+                                        {NULL, NULL}};
 
 void lua_raft_register_core(lua_State *L) {
   luaL_newmetatable(L, CORE_TYPE);

@@ -61,6 +61,8 @@ static const char *const type_names[] = {[RAFT_APPEND] = "append",
                                          [RAFT_TIMEOUT_NOW] = "timeout_now",
                                          [RAFT_READ] = "read",
                                          [RAFT_READ_REPLY] = "read_reply",
+                                         [RAFT_INSTALL] = "install",
+                                         [RAFT_INSTALL_REPLY] = "install_reply",
                                          NULL};
 
 static void push_append(lua_State *L, const struct raft_append *append) {
@@ -79,6 +81,7 @@ static void push_append_reply(lua_State *L, const struct raft_append_reply *repl
   lua_raft_set_integer(L, "conflict_index", reply->conflict_index);
   lua_raft_set_integer(L, "conflict_term", reply->conflict_term);
   lua_raft_set_integer(L, "round", reply->round);
+  lua_raft_set_boolean(L, "disk_full", reply->disk_full);
 }
 
 static void push_vote(lua_State *L, const struct raft_vote *vote) {
@@ -93,6 +96,20 @@ static void push_vote_reply(lua_State *L, const struct raft_vote_reply *reply) {
   lua_raft_set_boolean(L, "granted", reply->granted);
   lua_raft_set_boolean(L, "proven", reply->proven);
   lua_raft_set_integer(L, "vote_term", reply->vote_term);
+}
+
+static void push_install(lua_State *L, const struct raft_install *install) {
+  lua_raft_set_integer(L, "index", install->index);
+  lua_raft_set_integer(L, "snapshot_term", install->term);
+  lua_raft_set_integer(L, "offset", install->offset);
+  lua_raft_set_boolean(L, "done", install->done);
+}
+
+static void push_install_reply(lua_State *L, const struct raft_install_reply *reply) {
+  lua_raft_set_integer(L, "index", reply->index);
+  lua_raft_set_integer(L, "snapshot_term", reply->term);
+  lua_raft_set_integer(L, "offset", reply->offset);
+  lua_raft_set_boolean(L, "done", reply->done);
 }
 
 static void push_read_reply(lua_State *L, const struct raft_read_reply *reply) {
@@ -130,6 +147,12 @@ void lua_raft_push_message(lua_State *L, const struct raft_message *message) {
   case RAFT_READ_REPLY:
     push_read_reply(L, &message->as.read_reply);
     break;
+  case RAFT_INSTALL:
+    push_install(L, &message->as.install);
+    break;
+  case RAFT_INSTALL_REPLY:
+    push_install_reply(L, &message->as.install_reply);
+    break;
   case RAFT_TIMEOUT_NOW:
     break;
   }
@@ -154,7 +177,8 @@ static void check_append_reply(lua_State *L, int table, struct raft_append_reply
                                     .prev_index = lua_raft_integer(L, table, "prev_index"),
                                     .conflict_index = lua_raft_integer(L, table, "conflict_index"),
                                     .conflict_term = lua_raft_integer(L, table, "conflict_term"),
-                                    .round = lua_raft_integer(L, table, "round")};
+                                    .round = lua_raft_integer(L, table, "round"),
+                                    .disk_full = lua_raft_boolean(L, table, "disk_full")};
 }
 
 static void check_body(lua_State *L, int table, struct raft_message *out) {
@@ -187,6 +211,16 @@ static void check_body(lua_State *L, int table, struct raft_message *out) {
     out->as.read_reply =
         (struct raft_read_reply){lua_raft_integer(L, table, "id"), lua_raft_integer(L, table, "to_life"),
                                  lua_raft_boolean(L, table, "ok"), lua_raft_integer(L, table, "index")};
+    break;
+  case RAFT_INSTALL:
+    out->as.install =
+        (struct raft_install){lua_raft_integer(L, table, "index"), lua_raft_integer(L, table, "snapshot_term"),
+                              lua_raft_integer(L, table, "offset"), lua_raft_boolean(L, table, "done")};
+    break;
+  case RAFT_INSTALL_REPLY:
+    out->as.install_reply =
+        (struct raft_install_reply){lua_raft_integer(L, table, "index"), lua_raft_integer(L, table, "snapshot_term"),
+                                    lua_raft_integer(L, table, "offset"), lua_raft_boolean(L, table, "done")};
     break;
   case RAFT_TIMEOUT_NOW:
     break;
@@ -232,7 +266,9 @@ int lua_raft_push_status(lua_State *L, enum status status) {
 
 static void push_peer(lua_State *L, const struct raft_peer *peer) {
   lua_createtable(L, 0, 8);
-  lua_pushstring(L, peer->state == RAFT_PEER_PROBE ? "probe" : "replicate");
+  static const char *const states[] = {
+      [RAFT_PEER_PROBE] = "probe", [RAFT_PEER_REPLICATE] = "replicate", [RAFT_PEER_SNAPSHOT] = "snapshot"};
+  lua_pushstring(L, states[peer->state]);
   lua_setfield(L, -2, "state");
   lua_raft_set_integer(L, "match_index", peer->match_index);
   lua_raft_set_integer(L, "next_index", peer->next_index);
@@ -240,6 +276,7 @@ static void push_peer(lua_State *L, const struct raft_peer *peer) {
   lua_raft_set_integer(L, "inflight", peer->inflight_count);
   lua_raft_set_integer(L, "life", peer->life);
   lua_raft_set_integer(L, "contact", peer->contact_ms);
+  lua_raft_set_boolean(L, "disk_full", peer->disk_full);
 }
 
 static void push_peers(lua_State *L, const struct raft *raft) {
@@ -268,6 +305,8 @@ void lua_raft_push_core(lua_State *L, const struct raft *raft) {
   lua_raft_set_integer(L, "round", raft->round);
   lua_raft_set_integer(L, "confirmed_round", raft->confirmed_round);
   lua_raft_set_integer(L, "now", raft->now_ms);
+  lua_raft_set_boolean(L, "disk_full", raft->disk_full);
+  lua_raft_set_boolean(L, "has_room", raft_has_room(raft));
   push_peers(L, raft);
   lua_setfield(L, -2, "peers");
 }

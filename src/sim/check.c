@@ -129,6 +129,8 @@ static bool speaks_of_durable_term(const struct raft_message *message) {
   switch (message->type) {
   case RAFT_APPEND:
   case RAFT_APPEND_REPLY:
+  case RAFT_INSTALL:
+  case RAFT_INSTALL_REPLY:
     return true;
   case RAFT_VOTE:
     return !message->as.vote.pre;

@@ -110,7 +110,18 @@ static struct snapshot_mark disk_snapshot(struct raft_storage *base) {
   return disk->inner->ops->snapshot(disk->inner);
 }
 
-static const struct raft_storage_ops storage_ops = {disk_sync, disk_record_snapshot, disk_snapshot};
+static uint64_t disk_room(struct raft_storage *base) {
+  struct sim_disk *disk = (struct sim_disk *)(void *)base;
+  return disk->inner->ops->room(disk->inner);
+}
+
+static bool disk_failed(struct raft_storage *base) {
+  struct sim_disk *disk = (struct sim_disk *)(void *)base;
+  return disk->inner->ops->failed(disk->inner);
+}
+
+static const struct raft_storage_ops storage_ops = {disk_sync, disk_record_snapshot, disk_snapshot, disk_room,
+                                                    disk_failed};
 
 static void on_sync(void *context, uint64_t number) {
   struct sim_disk *disk = context;
@@ -121,9 +132,9 @@ static void on_sync(void *context, uint64_t number) {
 void sim_disk_init(struct sim_disk *disk, const struct sim_disk_listener *listener) {
   disk->stable.ops = &stable_ops;
   disk->log.ops = &log_ops;
-  disk->base = (struct raft_storage){&storage_ops, &disk->stable, &disk->log};
   disk->memory = mem_storage_create(on_sync, disk);
   disk->inner = mem_storage_base(disk->memory);
+  disk->base = (struct raft_storage){&storage_ops, &disk->stable, &disk->log, disk->inner->snapshots};
   disk->listener = *listener;
   sim_ledger_init(&disk->ledger);
 }

@@ -228,8 +228,8 @@ static void receive(struct sim_node *node, struct sim_packet *packet) {
   struct sim_trace_record record = sim_trace_message(world->now_us, message);
   sim_trace_add(&world->trace, &record);
   world->messages_count++;
-  bool is_reply =
-      message->type == RAFT_APPEND_REPLY || message->type == RAFT_VOTE_REPLY || message->type == RAFT_READ_REPLY;
+  bool is_reply = message->type == RAFT_APPEND_REPLY || message->type == RAFT_VOTE_REPLY ||
+                  message->type == RAFT_READ_REPLY || message->type == RAFT_INSTALL_REPLY;
   void *token = is_reply ? NULL : (void *)(uintptr_t)(message->from + 1u);
   if (token != NULL) node->tokens++;
   raftnode_receive(node->raft, message, buffer_view(&packet->entries), token, sim_node_now_ms(node));

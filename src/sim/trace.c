@@ -32,6 +32,8 @@ static const struct labels messages[] = {
     [RAFT_TIMEOUT_NOW] = {"timeout_now", {"term"}},
     [RAFT_READ] = {"read", {"term", "id"}},
     [RAFT_READ_REPLY] = {"read_reply", {"term", "id", "ok", "index"}},
+    [RAFT_INSTALL] = {"install", {"term", "index", "offset", "done"}},
+    [RAFT_INSTALL_REPLY] = {"install_reply", {"term", "index", "offset", "done"}},
 };
 
 void sim_trace_init(struct sim_trace *trace) {
@@ -85,6 +87,16 @@ static void message_numbers(const struct raft_message *message, uint64_t numbers
     numbers[1] = message->as.read_reply.id;
     numbers[2] = message->as.read_reply.ok;
     numbers[3] = message->as.read_reply.index;
+    break;
+  case RAFT_INSTALL:
+    numbers[1] = message->as.install.index;
+    numbers[2] = message->as.install.offset;
+    numbers[3] = message->as.install.done;
+    break;
+  case RAFT_INSTALL_REPLY:
+    numbers[1] = message->as.install_reply.index;
+    numbers[2] = message->as.install_reply.offset;
+    numbers[3] = message->as.install_reply.done;
     break;
   case RAFT_TIMEOUT_NOW:
     break;

@@ -18,6 +18,8 @@ bool raft_may_campaign(const struct raft *raft) {
 void raft_reset_election_timer(struct raft *raft) {
   uint64_t range = raft->config.election_max_ms - raft->config.election_min_ms;
   raft->election_deadline_ms = raft->now_ms + raft->config.election_min_ms + raft->random % range;
+  /* Others, who can still write, go first. */
+  if (raft->disk_full) raft->election_deadline_ms += raft->config.election_max_ms;
 }
 
 bool raft_leader_is_alive(const struct raft *raft) {

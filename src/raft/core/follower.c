@@ -1,5 +1,5 @@
 /* The follower's side of replication (thesis 3.5): consistency check, truncation on a real conflict only,
- * acknowledgement of what is durable. */
+ * acknowledgement of what is durable. And of snapshots (thesis 5.1). */
 #include "raft/core/internal.h"
 
 #include "base/check.h"
@@ -11,7 +11,8 @@ static struct raft_message *append_reply(struct raft *raft, const struct raft_me
   reply->after_sync = raft_unsynced(raft, raft->term_sync);
   reply->as.append_reply = (struct raft_append_reply){.proven = raft->hard_state.proven,
                                                       .prev_index = request->as.append.prev_index,
-                                                      .round = request->as.append.round};
+                                                      .round = request->as.append.round,
+                                                      .disk_full = raft->disk_full};
   return reply;
 }
 
@@ -121,6 +122,7 @@ static uint64_t commit_term(const struct raft *raft, const struct raft_append *a
 static void prove(struct raft *raft, const struct raft_message *message, uint64_t verified, struct raft_output *out) {
   const struct raft_append *append = &message->as.append;
   if (raft->hard_state.proven || append->to_life != raft->life || append->commit_index > verified) return;
+  if (append->commit_index < raft_base_index(raft)) return; /* late: a newer one will say so */
   if (commit_term(raft, append) != message->term) return;
   raft_set_hard_state(raft, out, raft->hard_state.term, raft->hard_state.voted_for, true);
 }
@@ -148,4 +150,58 @@ void raft_handle_append(struct raft *raft, const struct raft_message *message, s
   } else {
     answer->match_index = raft_min(raft_max(verified, raft->commit_index), raft->durable_index);
   }
+}
+
+/* ---- snapshots ---- */
+
+static struct raft_message *install_reply(struct raft *raft, const struct raft_message *request,
+                                          struct raft_output *out) {
+  struct raft_message *reply = raft_send(raft, out, RAFT_INSTALL_REPLY, request->from);
+  CHECK(reply != NULL);
+  reply->after_sync = raft_unsynced(raft, raft_everything(raft));
+  reply->as.install_reply =
+      (struct raft_install_reply){.index = request->as.install.index, .term = request->as.install.term};
+  return reply;
+}
+
+void raft_refuse_install(struct raft *raft, const struct raft_message *message, struct raft_output *out) {
+  install_reply(raft, message, out);
+}
+
+/* What is committed here, the snapshot does not tell anything new of. But that counts as done only when it is on the
+ * disk. */
+void raft_handle_install(struct raft *raft, const struct raft_message *message, struct raft_output *out) {
+  const struct raft_install *install = &message->as.install;
+  bool sane = install->index > 0 && install->term > 0 && install->term <= message->term;
+  if (!sane || !accept_leader(raft, message, out)) return;
+  if (install->index <= raft_min(raft->commit_index, raft->durable_index)) {
+    install_reply(raft, message, out)->as.install_reply.done = true;
+  } else if (install->index > raft->commit_index) {
+    out->install = RAFT_INSTALL_TAKE;
+  }
+}
+
+/* The log ends where the snapshot does: what was in it is not what was committed, or does not reach that far. */
+static void reset_log(struct raft *raft, uint64_t index, uint64_t term, struct raft_output *out) {
+  raft->truncate_sync = raft_sync_number(raft, out);
+  raft->truncate_low = index + 1; /* until then, what a completion says of entries behind it is not of the new ones */
+  raft->last_index = index;
+  raft->last_term = term;
+  out->install = RAFT_INSTALL_RESET;
+}
+
+/* A leader holds whatever is committed, in its log. */
+void raft_installed(struct raft *raft, uint64_t index, uint64_t term, struct raft_output *out) {
+  if (index <= raft->commit_index) return;
+  if (index <= raft->last_index && raft_term_of(raft, index) == term) {
+    raft_sync_number(raft, out);
+    out->install = RAFT_INSTALL_KEEP;
+  } else if (raft->role != RAFT_LEADER) {
+    reset_log(raft, index, term, out);
+  } else {
+    return;
+  }
+  raft->durable_index = raft_max(raft->durable_index, index);
+  raft->verified_index = raft_max(raft->verified_index, index);
+  raft_advance_commit(raft, index);
 }

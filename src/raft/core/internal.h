@@ -14,7 +14,10 @@ uint64_t raft_unsynced(const struct raft *raft, uint64_t sync);
 uint64_t raft_everything(const struct raft *raft);
 /* A message to fill in, or NULL when the output is full. */
 struct raft_message *raft_send(struct raft *raft, struct raft_output *out, enum raft_message_type type, uint8_t to);
+/* Of an entry that is in the log, or stands just before it. */
 uint64_t raft_term_of(const struct raft *raft, uint64_t index);
+/* The entry before the log's first: a snapshot covers everything up to there; 0: the log is whole. */
+uint64_t raft_base_index(const struct raft *raft);
 void raft_set_hard_state(struct raft *raft, struct raft_output *out, uint64_t term, uint8_t voted_for, bool proven);
 void raft_advance_commit(struct raft *raft, uint64_t index);
 /* Whether so many members, `proven_count` of them proven, are enough to elect, to commit, to confirm a round. */
@@ -46,6 +49,11 @@ void raft_handle_append(struct raft *raft, const struct raft_message *message, s
 /* Answers a leader of an older term, so that it steps down. */
 void raft_refuse_append(struct raft *raft, const struct raft_message *message, struct raft_output *out);
 
+void raft_handle_install(struct raft *raft, const struct raft_message *message, struct raft_output *out);
+void raft_refuse_install(struct raft *raft, const struct raft_message *message, struct raft_output *out);
+/* A snapshot up to (index, term) is durable. */
+void raft_installed(struct raft *raft, uint64_t index, uint64_t term, struct raft_output *out);
+
 /* ---- leader.c ---- */
 
 void raft_become_leader(struct raft *raft, struct raft_output *out);
@@ -55,6 +63,7 @@ void raft_propose(struct raft *raft, uint32_t count, struct raft_output *out);
 void raft_read(struct raft *raft, struct raft_output *out);
 void raft_flush(struct raft *raft, struct raft_output *out);
 void raft_handle_append_reply(struct raft *raft, const struct raft_message *message, struct raft_output *out);
+void raft_handle_install_reply(struct raft *raft, const struct raft_message *message);
 void raft_peer_down(struct raft *raft, uint8_t peer);
 void raft_transfer(struct raft *raft, uint8_t peer, struct raft_output *out);
 

@@ -1,8 +1,10 @@
 /* The leader: replication with a bounded pipeline per peer, commitment, read rounds, CheckQuorum, transfer.
  *
  * A peer starts in PROBE: one message at a time until the logs are known to agree; then REPLICATE: up to inflight_max
- * messages with entries under way. A refusal, or a broken link, leads back to PROBE. A lost message shows as a refusal
- * of what follows it, at the latest the next heartbeat; a lost acknowledgement is made up for by the next one. */
+ * messages with entries under way. A refusal, or a broken link, leads back to PROBE. When what it needs has been cut
+ * from the log, it is in SNAPSHOT, and hears heartbeats only, until it holds what a snapshot covers. A lost message
+ * shows as a refusal of what follows it, at the latest the next heartbeat; a lost acknowledgement is made up for by the
+ * next one. */
 #include "raft/core/internal.h"
 
 #include <string.h>
@@ -70,6 +72,13 @@ void raft_leader_synced(struct raft *raft) {
   try_commit(raft);
 }
 
+bool raft_has_room(const struct raft *raft) {
+  uint32_t roomy = 0;
+  for (uint8_t i = 0; i < raft->config.nodes_count; i++)
+    roomy += i == raft->config.self ? !raft->disk_full : !raft->peers[i].disk_full;
+  return !raft->disk_full && roomy >= raft_quorum(raft->config.nodes_count);
+}
+
 static void probe(struct raft_peer *peer, uint64_t next_index) {
   peer->state = RAFT_PEER_PROBE;
   peer->next_index = next_index;
@@ -115,6 +124,21 @@ static bool quorum_is_in_contact(const struct raft *raft) {
   return alive >= raft_quorum(raft->config.nodes_count);
 }
 
+/* A leader without room makes way for a member that has some, when a majority has. */
+static void make_way(struct raft *raft, struct raft_output *out) {
+  if (!raft->disk_full) return;
+  uint32_t roomy = 0;
+  uint8_t best = RAFT_NODE_NONE;
+  for (uint8_t i = 0; i < raft->config.nodes_count; i++) {
+    const struct raft_peer *peer = &raft->peers[i];
+    if (i == raft->config.self || peer->disk_full || !peer->proven) continue;
+    if (raft->now_ms - peer->contact_ms >= raft->config.election_min_ms) continue;
+    roomy++;
+    if (best == RAFT_NODE_NONE || peer->match_index > raft->peers[best].match_index) best = i;
+  }
+  if (roomy >= raft_quorum(raft->config.nodes_count)) raft_transfer(raft, best, out);
+}
+
 /* With a fixed leader there is nobody to step down for. */
 void raft_leader_timeout(struct raft *raft, struct raft_output *out) {
   if (raft->transfer_to != RAFT_NODE_NONE && raft->now_ms >= raft->transfer_deadline_ms) {
@@ -127,6 +151,7 @@ void raft_leader_timeout(struct raft *raft, struct raft_output *out) {
   }
   raft->heartbeat_deadline_ms = raft->now_ms + raft->config.heartbeat_ms;
   heartbeat_now(raft);
+  make_way(raft, out);
 }
 
 void raft_propose(struct raft *raft, uint32_t count, struct raft_output *out) {
@@ -233,17 +258,38 @@ static void flush_replicate(struct raft *raft, uint8_t to, uint32_t messages_max
   }
 }
 
+/* A message names the entry before what it carries: what is further back than that is a snapshot's. */
+static void check_reach(const struct raft *raft, struct raft_peer *peer) {
+  uint64_t base = raft_base_index(raft);
+  if (peer->next_index > base) return;
+  peer->next_index = base + 1;
+  peer->state = RAFT_PEER_SNAPSHOT;
+  peer->inflight_count = 0;
+  peer->inflight_first = 0;
+}
+
+static void flush_peer(struct raft *raft, uint8_t to, uint32_t messages_max, struct raft_output *out) {
+  struct raft_peer *peer = &raft->peers[to];
+  check_reach(raft, peer);
+  switch (peer->state) {
+  case RAFT_PEER_PROBE:
+    flush_probe(raft, to, out);
+    return;
+  case RAFT_PEER_REPLICATE:
+    flush_replicate(raft, to, messages_max, out);
+    return;
+  case RAFT_PEER_SNAPSHOT:
+    if (peer->heartbeat_due || raft->round > peer->sent_round) send_append(raft, to, peer->next_index - 1, out);
+    return;
+  }
+}
+
 void raft_flush(struct raft *raft, struct raft_output *out) {
   if (raft->role != RAFT_LEADER) return;
   uint32_t messages_max =
       RAFT_MESSAGES_MAX / RAFT_NODES_MAX; /* a fair share, so that no peer's backlog starves another's heartbeat */
   for (uint8_t i = 0; i < raft->config.nodes_count; i++) {
-    if (i == raft->config.self) continue;
-    if (raft->peers[i].state == RAFT_PEER_PROBE) {
-      flush_probe(raft, i, out);
-    } else {
-      flush_replicate(raft, i, messages_max, out);
-    }
+    if (i != raft->config.self) flush_peer(raft, i, messages_max, out);
   }
 }
 
@@ -279,7 +325,8 @@ static uint64_t agreed_at_most(const struct raft *raft, const struct raft_peer *
   uint64_t agreed = reply->conflict_index > 0 ? reply->conflict_index - 1 : 0;
   if (reply->conflict_term != 0) {
     uint64_t high = raft_min(reply->prev_index - 1, raft->last_index);
-    uint64_t index = last_with_term_at_most(raft, reply->conflict_term, peer->match_index, high);
+    uint64_t low = raft_max(peer->match_index, raft_base_index(raft));
+    uint64_t index = last_with_term_at_most(raft, reply->conflict_term, low, high);
     if (raft_term_of(raft, index) == reply->conflict_term) agreed = index;
   }
   return raft_max(peer->match_index, raft_min(agreed, reply->prev_index - 1));
@@ -288,7 +335,7 @@ static uint64_t agreed_at_most(const struct raft *raft, const struct raft_peer *
 static void handle_refusal(struct raft *raft, struct raft_peer *peer, const struct raft_append_reply *reply) {
   bool late = reply->prev_index <= peer->match_index || reply->prev_index > raft->last_index;
   if (peer->state == RAFT_PEER_PROBE && reply->prev_index != peer->next_index - 1) late = true;
-  if (late) return;
+  if (late || peer->state == RAFT_PEER_SNAPSHOT) return;
   probe(peer, agreed_at_most(raft, peer, reply) + 1);
 }
 
@@ -339,6 +386,7 @@ void raft_handle_append_reply(struct raft *raft, const struct raft_message *mess
   const struct raft_append_reply *reply = &message->as.append_reply;
   if (!follow_life(raft, peer, message->life, reply)) return;
   if (reply->proven) peer->proven = true;
+  peer->disk_full = reply->disk_full;
   peer->contact_ms = raft->now_ms;
   if (reply->round <= raft->round) peer->acked_round = raft_max(peer->acked_round, reply->round);
   confirm_rounds(raft);
@@ -349,4 +397,21 @@ void raft_handle_append_reply(struct raft *raft, const struct raft_message *mess
   handle_success(raft, peer, reply->match_index);
   try_commit(raft);
   try_timeout_now(raft, out);
+}
+
+/* Of a life that is not the known one, heartbeats tell first. What the peer holds now it may hold only of what the
+ * snapshot covers, which is committed. */
+void raft_handle_install_reply(struct raft *raft, const struct raft_message *message) {
+  if (raft->role != RAFT_LEADER) return;
+  struct raft_peer *peer = &raft->peers[message->from];
+  const struct raft_install_reply *reply = &message->as.install_reply;
+  if (message->life != peer->life) return;
+  peer->contact_ms = raft->now_ms;
+  if (!reply->done || reply->index > raft->commit_index || reply->index <= peer->match_index) return;
+  if (peer->state != RAFT_PEER_SNAPSHOT) {
+    handle_success(raft, peer, reply->index);
+    return;
+  }
+  peer->match_index = reply->index;
+  probe(peer, peer->match_index + 1);
 }

@@ -19,7 +19,9 @@ enum raft_message_type {
   RAFT_VOTE_REPLY,
   RAFT_TIMEOUT_NOW, /* leadership transfer: campaign at once */
   RAFT_READ,        /* a follower asks for a read index; the node's business, the core never sees it */
-  RAFT_READ_REPLY
+  RAFT_READ_REPLY,
+  RAFT_INSTALL, /* a piece of a snapshot (thesis 5); its bytes travel beside the message */
+  RAFT_INSTALL_REPLY
 };
 
 struct raft_append {
@@ -40,6 +42,22 @@ struct raft_append_reply {
   uint64_t conflict_index; /* refusal: where the leader should go on (thesis 3.5, extended by the term) */
   uint64_t conflict_term;  /* refusal: the term there; 0: the log is too short */
   uint64_t round;          /* echoed */
+  bool disk_full;          /* the sender has no room for entries worth mentioning */
+};
+
+/* Snapshots of the same (index, term) have the same bytes on every node: a transfer may go on with another leader. */
+struct raft_install {
+  uint64_t index;  /* of the last entry that the snapshot covers */
+  uint64_t term;   /* of that entry */
+  uint64_t offset; /* of this piece in the snapshot's bytes */
+  bool done;       /* it is the last piece */
+};
+
+struct raft_install_reply {
+  uint64_t index;  /* echoed, like term */
+  uint64_t term;   /* of the snapshot */
+  uint64_t offset; /* where the leader should go on */
+  bool done;       /* durable and installed, or nothing new: everything up to index is there */
 };
 
 struct raft_vote {
@@ -81,6 +99,8 @@ struct raft_message {
     struct raft_vote_reply vote_reply;
     struct raft_read read;
     struct raft_read_reply read_reply;
+    struct raft_install install;
+    struct raft_install_reply install_reply;
   } as;
 };
 

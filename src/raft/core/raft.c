@@ -69,6 +69,10 @@ uint64_t raft_term_of(const struct raft *raft, uint64_t index) {
   return raft->config.log.term_at(raft->config.log.context, index);
 }
 
+uint64_t raft_base_index(const struct raft *raft) {
+  return raft->config.log.first_index(raft->config.log.context) - 1;
+}
+
 void raft_set_hard_state(struct raft *raft, struct raft_output *out, uint64_t term, uint8_t voted_for, bool proven) {
   struct raft_hard_state *state = &raft->hard_state;
   CHECK(term >= state->term);
@@ -99,8 +103,11 @@ void raft_init(struct raft *raft, const struct raft_config *config, const struct
   raft->leader = RAFT_NODE_NONE;
   raft->transfer_to = RAFT_NODE_NONE;
   raft->hard_state = start->hard_state;
+  CHECK(start->snapshot_index <= start->last_index);
   raft->last_index = start->last_index;
   raft->last_term = start->last_term;
+  raft->commit_index = start->snapshot_index;
+  raft->verified_index = start->snapshot_index;
   raft->durable_index = start->last_index;
   raft->sync_next = 1;
   raft->now_ms = now_ms;
@@ -124,6 +131,7 @@ static bool adopt_term(struct raft *raft, const struct raft_message *message, st
   uint64_t term = raft->hard_state.term;
   if (message->term < term) {
     if (message->type == RAFT_APPEND) raft_refuse_append(raft, message, out);
+    if (message->type == RAFT_INSTALL) raft_refuse_install(raft, message, out);
     if (message->type == RAFT_VOTE) raft_handle_vote(raft, message, out);
     /* A voter that is behind in terms says yes to a pre-vote as well as any other. */
     return message->type == RAFT_VOTE_REPLY && message->as.vote_reply.pre;
@@ -131,7 +139,8 @@ static bool adopt_term(struct raft *raft, const struct raft_message *message, st
   if (message->term == term) return true;
   bool sticky = message->type == RAFT_VOTE && !message->as.vote.transfer && raft_leader_is_alive(raft);
   if (sticky) return false;
-  raft_become_follower(raft, out, message->term, message->type == RAFT_APPEND ? message->from : RAFT_NODE_NONE);
+  bool leads = message->type == RAFT_APPEND || message->type == RAFT_INSTALL;
+  raft_become_follower(raft, out, message->term, leads ? message->from : RAFT_NODE_NONE);
   return true;
 }
 
@@ -139,7 +148,7 @@ static bool adopt_term(struct raft *raft, const struct raft_message *message, st
 static bool fixed_leader_allows(const struct raft *raft, const struct raft_message *message) {
   uint8_t fixed = raft->config.fixed_leader;
   if (fixed == RAFT_NODE_NONE || message->from == fixed) return true;
-  return message->type == RAFT_APPEND_REPLY || message->type == RAFT_VOTE_REPLY;
+  return message->type == RAFT_APPEND_REPLY || message->type == RAFT_VOTE_REPLY || message->type == RAFT_INSTALL_REPLY;
 }
 
 static bool term_is_possible(const struct raft *raft, uint64_t term) {
@@ -170,6 +179,12 @@ static void handle_message(struct raft *raft, const struct raft_message *message
     break;
   case RAFT_TIMEOUT_NOW:
     raft_handle_timeout_now(raft, message, out);
+    break;
+  case RAFT_INSTALL:
+    raft_handle_install(raft, message, out);
+    break;
+  case RAFT_INSTALL_REPLY:
+    raft_handle_install_reply(raft, message);
     break;
   case RAFT_READ:
   case RAFT_READ_REPLY:
@@ -234,6 +249,12 @@ static void dispatch(struct raft *raft, const struct raft_event *event, struct r
     break;
   case RAFT_EVENT_LEARN:
     learn(raft, event->term, event->index);
+    break;
+  case RAFT_EVENT_INSTALLED:
+    raft_installed(raft, event->index, event->term, out);
+    break;
+  case RAFT_EVENT_DISK:
+    raft->disk_full = event->disk_full;
     break;
   }
 }

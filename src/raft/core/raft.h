@@ -6,12 +6,16 @@
  * hard state, log, events) give the same outputs.
  *
  * The owner's contract, in this order for each step:
- *   1. carry out `truncate_from`, then append what `append` says to the log view (in memory), and remember the new hard
- * state;
+ *   1. carry out `truncate_from` or `install`, then append what `append` says to the log view (in memory), and remember
+ * the new hard state;
  *   2. hand both to the disk under the number `sync`, in order; when everything up to a number is durable, step
  * RAFT_EVENT_SYNCED;
  *   3. send the messages: at once when `after_sync` is 0, else not before that number is durable;
  *   4. apply committed entries up to `commit_index`, whenever it likes, in order.
+ * Snapshots are the owner's business: it takes them, and cuts the log's prefix behind them, when it likes; it sends
+ * pieces of the newest one to peers in RAFT_PEER_SNAPSHOT (RAFT_INSTALL; the replies go through here), and answers
+ * those that it is told to take. The core says when that is, and what becomes of the log.
+ *
  * AppendEntries leave only on RAFT_EVENT_FLUSH, which the owner steps once at the end of each turn: so a turn's
  * proposals, acknowledgements and read rounds travel in one message per peer, while the own disk still writes
  * (thesis 10.2.1).
@@ -43,10 +47,12 @@ enum raft_role { RAFT_FOLLOWER, RAFT_PRE_CANDIDATE, RAFT_CANDIDATE, RAFT_LEADER 
 
 /* ---- what the owner gives ---- */
 
-/* The log, read-only: entries 1 .. last_index. */
+/* The log, read-only: entries first_index .. last_index. */
 struct raft_log_view {
   void *context;
-  /* The term of an existing entry. */
+  /* 1, or more when a snapshot covers what is before it. It may rise between steps, up to the newest snapshot. */
+  uint64_t (*first_index)(void *context);
+  /* The term of an existing entry, or of the one before first_index. */
   uint64_t (*term_at)(void *context, uint64_t index);
   /* The largest hi <= last such that entries lo..hi have at most bytes_max bytes; at least lo. */
   uint64_t (*batch_end)(void *context, uint64_t lo, uint64_t last, uint64_t bytes_max);
@@ -77,7 +83,8 @@ struct raft_hard_state {
 /* Where a start begins: what recovery found. */
 struct raft_start {
   struct raft_hard_state hard_state;
-  uint64_t last_index; /* of the durable log; 0: empty */
+  uint64_t snapshot_index; /* of the newest snapshot, which is within the log or its end; 0: none */
+  uint64_t last_index;     /* of the durable log; 0: empty */
   uint64_t last_term;
   uint64_t life; /* not 0; no two starts of a node have the same: what one of them says is not taken for another's */
 };
@@ -93,7 +100,9 @@ enum raft_event_type {
   RAFT_EVENT_SYNCED,    /* all disk work up to `sync` is durable; the log then ended at `index` */
   RAFT_EVENT_PEER_DOWN, /* the link to `peer` broke: what was in flight is lost */
   RAFT_EVENT_TRANSFER,  /* hand leadership to `peer` (thesis 3.10) */
-  RAFT_EVENT_LEARN      /* the leader of `term` answered a read: `index` is committed there */
+  RAFT_EVENT_LEARN,     /* the leader of `term` answered a read: `index` is committed there */
+  RAFT_EVENT_INSTALLED, /* a snapshot from a leader, up to (`index`, `term`), is durable here */
+  RAFT_EVENT_DISK       /* whether there is room for entries: `disk_full` */
 };
 
 struct raft_event {
@@ -106,11 +115,19 @@ struct raft_event {
   uint64_t sync;
   uint64_t index;
   uint64_t term;
+  bool disk_full;
 };
 
 /* ---- outputs ---- */
 
 enum raft_append_source { RAFT_APPEND_NONE, RAFT_APPEND_NOOP, RAFT_APPEND_PROPOSED, RAFT_APPEND_RECEIVED };
+
+enum raft_install_action {
+  RAFT_INSTALL_NONE,
+  RAFT_INSTALL_TAKE, /* the message's piece of a snapshot is to be taken, and answered by the owner */
+  RAFT_INSTALL_KEEP, /* INSTALLED: the log holds (index, term); the state up to there is the snapshot's */
+  RAFT_INSTALL_RESET /* INSTALLED: the log is to be empty and end at (index, term); the state is the snapshot's */
+};
 
 struct raft_output {
   uint64_t sync; /* the number of this step's disk work; 0: none */
@@ -122,6 +139,7 @@ struct raft_output {
   uint32_t append_count;
   uint32_t append_skip; /* RECEIVED: the message's first entries that are already there */
   uint64_t append_term; /* NOOP, PROPOSED */
+  enum raft_install_action install;
 
   uint32_t messages_count;
   struct raft_message messages[RAFT_MESSAGES_MAX];
@@ -137,7 +155,11 @@ struct raft_output {
 
 /* ---- state: read it for status and checkers; only the core writes it ---- */
 
-enum raft_peer_state { RAFT_PEER_PROBE, RAFT_PEER_REPLICATE };
+enum raft_peer_state {
+  RAFT_PEER_PROBE,
+  RAFT_PEER_REPLICATE,
+  RAFT_PEER_SNAPSHOT /* what it lacks is not in the log any more: the owner sends pieces of a snapshot */
+};
 
 struct raft_peer {
   enum raft_peer_state state;
@@ -152,6 +174,7 @@ struct raft_peer {
   uint64_t early_life;  /* the last one heard of before this leader took office; 0: none */
   bool probe_sent;      /* PROBE: one message at a time, until a reply or the next heartbeat */
   bool heartbeat_due;
+  bool disk_full;          /* as it last said */
   uint32_t inflight_count; /* REPLICATE: ring of the last indices in flight */
   uint32_t inflight_first;
   uint64_t inflight[RAFT_INFLIGHT_MAX];
@@ -186,6 +209,7 @@ struct raft {
   uint64_t confirmed_round;
   uint8_t transfer_to;
   bool transfer_sent;
+  bool disk_full; /* this node has no room for entries worth mentioning */
   uint64_t transfer_deadline_ms;
   uint64_t now_ms; /* of the last event */
   uint64_t random; /* of the last event */
@@ -200,6 +224,8 @@ void raft_init(struct raft *raft, const struct raft_config *config, const struct
 /* One event. `out` is overwritten as a whole. */
 void raft_step(struct raft *raft, const struct raft_event *event, struct raft_output *out);
 
+/* Whether this leader, and a majority with it, have room for more entries; as far as they said. */
+bool raft_has_room(const struct raft *raft);
 /* Members needed for a decision: n/2 + 1. */
 uint32_t raft_quorum(uint32_t nodes_count);
 const char *raft_role_name(enum raft_role role); /* "leader", "follower", "candidate" (also for a pre-candidate) */

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/list.h"
+#include "raft/storage/memory_snapshots.h"
 
 struct stored_entry {
   uint64_t term;
@@ -46,7 +47,8 @@ struct mem_storage {
   struct raft_hard_state hard_state;
   struct entries entries;
   struct snapshot_mark snapshot;
-  struct list changes; /* oldest first */
+  struct mem_snapshots *snapshots; /* owned */
+  struct list changes;             /* oldest first */
   bool failed;
   bool fails_at_sync;
 };
@@ -327,13 +329,29 @@ static struct snapshot_mark storage_snapshot(struct raft_storage *base) {
   return mark;
 }
 
-static const struct raft_storage_ops storage_ops = {storage_sync, storage_record_snapshot, storage_snapshot};
+static uint64_t storage_room(struct raft_storage *base) {
+  (void)base;
+  return UINT64_MAX;
+}
+
+static bool storage_failed(struct raft_storage *base) {
+  struct mem_storage *storage = (struct mem_storage *)(void *)base;
+  lock(storage);
+  bool failed = storage->failed;
+  unlock(storage);
+  return failed;
+}
+
+static const struct raft_storage_ops storage_ops = {storage_sync, storage_record_snapshot, storage_snapshot,
+                                                    storage_room, storage_failed};
 
 struct mem_storage *mem_storage_create(void (*on_sync)(void *context, uint64_t number), void *context) {
   struct mem_storage *storage = xcalloc(1, sizeof *storage);
   storage->stable.ops = &stable_ops;
   storage->log.ops = &log_ops;
-  storage->base = (struct raft_storage){&storage_ops, &storage->stable, &storage->log};
+  storage->snapshots = mem_snapshots_create();
+  storage->base =
+      (struct raft_storage){&storage_ops, &storage->stable, &storage->log, mem_snapshots_base(storage->snapshots)};
   storage->on_sync = on_sync;
   storage->on_sync_context = context;
   storage->hard_state.voted_for = RAFT_NODE_NONE;
@@ -344,6 +362,7 @@ struct mem_storage *mem_storage_create(void (*on_sync)(void *context, uint64_t n
 
 void mem_storage_destroy(struct mem_storage *storage) {
   mem_storage_wipe(storage);
+  mem_snapshots_destroy(storage->snapshots);
   pthread_mutex_destroy(&storage->mutex);
   free(storage);
 }
@@ -432,6 +451,7 @@ void mem_storage_wipe(struct mem_storage *storage) {
     forget(oldest(storage));
   free_entries(&storage->entries);
   storage->snapshot = (struct snapshot_mark){0};
+  mem_snapshots_wipe(storage->snapshots);
   storage->hard_state = (struct raft_hard_state){.voted_for = RAFT_NODE_NONE};
   unlock(storage);
 }

@@ -1,5 +1,5 @@
-/* What the Raft node needs of storage (seed: StableStore, LogStore). It belongs to the node; implementations: memory
- * (memory.h) and, with durability, the WAL.
+/* What the Raft node needs of storage (seed: StableStore, LogStore, SnapshotStore). It belongs to the node;
+ * implementations: memory (memory.h) and, with durability, the WAL (wal.h) and snapshot files (snapshot_files.h).
  *
  * Writes change what reads see at once; they are durable once a sync that was asked for after them has completed. Syncs
  * complete in order (FIFO), never inside the call that asked. A store that failed says STATUS_IO to everything from
@@ -7,6 +7,7 @@
 #ifndef KV_RAFT_STORAGE_STORAGE_H
 #define KV_RAFT_STORAGE_STORAGE_H
 
+#include "base/buffer.h"
 #include "base/status.h"
 #include "raft/core/raft.h"
 #include "raft/storage/entry.h"
@@ -61,13 +62,56 @@ struct log_store {
   const struct log_store_ops *ops;
 };
 
-/* ---- both, over one ordered stream ---- */
+/* ---- SnapshotStore: whole snapshots, opaque bytes ---- */
 
-/* The newest snapshot known to be durable; index 0: none. */
+/* Of the last entry that a snapshot covers (seed: SnapshotMeta); index 0: no snapshot. */
 struct snapshot_mark {
   uint64_t index;
   uint64_t term;
 };
+
+struct snapshot_store;
+struct snapshot_writer; /* one that is being written */
+struct snapshot_reader; /* one that is open; it stays readable when the store removes it */
+
+/* Calls block, and come from any thread, one at a time per writer and per reader. Errors as in raft/storage/disk.h;
+ * `err` may be NULL. */
+struct snapshot_store_ops {
+  /* Starts one, which nobody sees before publish. */
+  enum status (*create)(struct snapshot_store *store, struct snapshot_writer **out, struct error *err);
+  enum status (*write)(struct snapshot_store *store, struct snapshot_writer *writer, struct bytes chunk,
+                       struct error *err);
+  /* Makes it durable, as a whole, under its mark; one of the same mark is replaced. Takes the writer in every case: on
+   * an error there is nothing, or, after a power cut, perhaps the whole. */
+  enum status (*publish)(struct snapshot_store *store, struct snapshot_writer *writer, struct snapshot_mark mark,
+                         struct error *err);
+  void (*discard)(struct snapshot_store *store, struct snapshot_writer *writer); /* takes; nothing is left */
+  /* Takes, without a word to the disk: what is left is removed when the store is opened the next time. */
+  void (*abandon)(struct snapshot_store *store, struct snapshot_writer *writer);
+  /* The one of the highest index; STATUS_NOT_FOUND when there is none. */
+  enum status (*newest)(struct snapshot_store *store, struct snapshot_mark *out, struct error *err);
+  /* Returns owned in *out: close it. STATUS_NOT_FOUND. */
+  enum status (*open)(struct snapshot_store *store, struct snapshot_mark mark, struct snapshot_reader **out,
+                      uint64_t *bytes, struct error *err);
+  /* Short only at the end: *got < len. */
+  enum status (*read)(struct snapshot_store *store, struct snapshot_reader *reader, uint64_t offset, void *data,
+                      size_t len, size_t *got, struct error *err);
+  void (*close)(struct snapshot_store *store, struct snapshot_reader *reader);
+  /* Removes those with an index below. */
+  enum status (*remove_before)(struct snapshot_store *store, uint64_t index, struct error *err);
+};
+struct snapshot_store {
+  const struct snapshot_store_ops *ops;
+};
+
+/* The seed's two calls. */
+enum status snapshot_save(struct snapshot_store *store, struct snapshot_mark mark, struct bytes data,
+                          struct error *err);
+/* The newest one; appends to `data`. STATUS_NOT_FOUND when there is none. */
+enum status snapshot_load(struct snapshot_store *store, struct snapshot_mark *mark, struct buffer *data,
+                          struct error *err);
+
+/* ---- all, over one ordered stream ---- */
 
 struct raft_storage;
 struct raft_storage_ops {
@@ -77,12 +121,18 @@ struct raft_storage_ops {
   /* A durable snapshot covers the entries up to mark.index, which are in the log. STATUS_INVALID when they are not, or
    * the mark is not newer than the one before. */
   enum status (*record_snapshot)(struct raft_storage *storage, struct snapshot_mark mark);
-  struct snapshot_mark (*snapshot)(struct raft_storage *storage);
+  struct snapshot_mark (*snapshot)(struct raft_storage *storage); /* the newest one recorded */
+  /* Bytes of encoded entries (raft/storage/entry.h) that can be appended until the next sync and find room for certain;
+   * what is behind that waits until there is room, and nothing is lost. UINT64_MAX: no limit. */
+  uint64_t (*room)(struct raft_storage *storage);
+  /* It failed, perhaps while nobody asked for anything: no sync completes any more. */
+  bool (*failed)(struct raft_storage *storage);
 };
 struct raft_storage {
   const struct raft_storage_ops *ops;
   struct stable_store *stable;
   struct log_store *log;
+  struct snapshot_store *snapshots;
 };
 
 #endif

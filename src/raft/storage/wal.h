@@ -37,9 +37,10 @@ enum {
 };
 
 struct wal_options {
-  uint64_t segment_bytes;   /* WAL_SEGMENT_BYTES_MIN .. WAL_SEGMENT_BYTES_MAX */
-  uint64_t cache_bytes_max; /* of durable entries in memory */
-  uint64_t seed;            /* of what makes segments tell their lives apart; better never the same twice */
+  uint64_t segment_bytes;           /* WAL_SEGMENT_BYTES_MIN .. WAL_SEGMENT_BYTES_MAX */
+  uint64_t cache_bytes_max;         /* of durable entries in memory */
+  uint64_t seed;                    /* of what makes segments tell their lives apart; better never the same twice */
+  struct snapshot_store *snapshots; /* kept, for who sees the log through wal_base; may be NULL */
 };
 
 struct wal_owner {

@@ -201,10 +201,19 @@ static struct snapshot_mark storage_snapshot(struct raft_storage *base) {
   return (struct snapshot_mark){wal->now.snapshot_index, wal->now.snapshot_term};
 }
 
-static const struct raft_storage_ops storage_ops = {storage_sync, storage_record_snapshot, storage_snapshot};
+static uint64_t storage_room(struct raft_storage *base) {
+  return wal_room(wal_of(base));
+}
+
+static bool storage_failed(struct raft_storage *base) {
+  return wal_of(base)->failed;
+}
+
+static const struct raft_storage_ops storage_ops = {storage_sync, storage_record_snapshot, storage_snapshot,
+                                                    storage_room, storage_failed};
 
 void wal_store_init(struct wal *wal) {
   wal->stable.ops = &stable_ops;
   wal->log_store.ops = &log_ops;
-  wal->base = (struct raft_storage){&storage_ops, &wal->stable, &wal->log_store};
+  wal->base = (struct raft_storage){&storage_ops, &wal->stable, &wal->log_store, wal->options.snapshots};
 }

@@ -25,6 +25,7 @@ static const struct dto_field append_reply_fields[] = {
     {"prev_log_index", DTO_NUMBER, false, AT(as.append_reply.prev_index)},
     {"round", DTO_WORD, false, AT(as.append_reply.round)},
     {"proven", DTO_FLAG, false, AT(as.append_reply.proven)},
+    {"disk_full", DTO_FLAG, false, AT(as.append_reply.disk_full)},
     {"life", DTO_WORD, false, AT(life)},
 };
 static const struct dto_field vote_fields[] = {
@@ -58,6 +59,23 @@ static const struct dto_field read_reply_fields[] = {
     {"term", DTO_NUMBER, false, AT(term)},         {"life", DTO_WORD, false, AT(life)},
 };
 
+static const struct dto_field install_fields[] = {
+    {"term", DTO_NUMBER, true, AT(term)},
+    {"last_included_index", DTO_NUMBER, true, AT(as.install.index)},
+    {"last_included_term", DTO_NUMBER, true, AT(as.install.term)},
+    {"offset", DTO_NUMBER, false, AT(as.install.offset)},
+    {"done", DTO_FLAG, true, AT(as.install.done)},
+    {"life", DTO_WORD, false, AT(life)},
+};
+static const struct dto_field install_reply_fields[] = {
+    {"term", DTO_NUMBER, true, AT(term)},
+    {"last_included_index", DTO_NUMBER, false, AT(as.install_reply.index)},
+    {"last_included_term", DTO_NUMBER, false, AT(as.install_reply.term)},
+    {"offset", DTO_NUMBER, false, AT(as.install_reply.offset)},
+    {"done", DTO_FLAG, false, AT(as.install_reply.done)},
+    {"life", DTO_WORD, false, AT(life)},
+};
+
 #define FIELDS(table) .fields_count = sizeof(table) / sizeof(table)[0], .fields = (table)
 
 static const struct dto_shape shapes[] = {
@@ -68,6 +86,8 @@ static const struct dto_shape shapes[] = {
     [RAFT_TIMEOUT_NOW] = {.path = "/raft/timeout_now", .sender_name = "leader_id", FIELDS(timeout_now_fields)},
     [RAFT_READ] = {"/raft/read_index", "node_id", true, RAFT_READ_REPLY, FIELDS(read_fields)},
     [RAFT_READ_REPLY] = {FIELDS(read_reply_fields)},
+    [RAFT_INSTALL] = {"/raft/install_snapshot", "leader_id", true, RAFT_INSTALL_REPLY, FIELDS(install_fields)},
+    [RAFT_INSTALL_REPLY] = {FIELDS(install_reply_fields)},
 };
 enum { SHAPES_COUNT = sizeof shapes / sizeof shapes[0] };
 
