@@ -75,9 +75,6 @@ struct kvsm_restore *kvsm_restore_begin(void); /* returns owned */
 /* Feeds the next bytes, in pieces of any size. STATUS_CORRUPT with a message that names the line ("line 17: ...");
  * after an error only _abort is legal. */
 enum status kvsm_restore_feed(struct kvsm_restore *restore, struct bytes chunk, struct error *err);
-/* The trailer came and agreed (counts, digest), and nothing behind it. */
-bool kvsm_restore_complete(const struct kvsm_restore *restore);
-uint64_t kvsm_restore_index(const struct kvsm_restore *restore); /* last_index of the header; 0 until it came */
 /* Checks that the trailer came and agrees (counts, digest), then replaces the state of `sm` as a whole: takes `restore`
  * in every case; on error `sm` is as before. The old state is freed in bounded steps by kvsm_reclaim. */
 enum status kvsm_restore_finish(struct kvsm_restore *restore, struct kvsm *sm, struct error *err);

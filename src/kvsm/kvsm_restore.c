@@ -228,14 +228,6 @@ enum status kvsm_restore_feed(struct kvsm_restore *restore, struct bytes chunk, 
   return STATUS_OK;
 }
 
-bool kvsm_restore_complete(const struct kvsm_restore *restore) {
-  return !restore->failed && restore->phase == PHASE_COMPLETE;
-}
-
-uint64_t kvsm_restore_index(const struct kvsm_restore *restore) {
-  return restore->state->last_applied;
-}
-
 enum status kvsm_restore_finish(struct kvsm_restore *restore, struct kvsm *sm, struct error *err) {
   CHECK(!restore->failed);
   enum status status = STATUS_OK;

@@ -34,6 +34,7 @@ struct incoming {
   enum status status;
   struct error err;
   struct raft_message answer; /* to the piece at hand */
+  bool owed;                  /* it is not answered yet */
   void *token;                /* of it */
 };
 
@@ -99,7 +100,7 @@ static void answer(struct raftnode *node, bool whole) {
   message->as.install_reply = (struct raft_install_reply){
       .index = incoming->mark.index, .term = incoming->mark.term, .offset = incoming->offset, .done = whole};
   raftnode_reply(node, message, incoming->token);
-  incoming->token = NULL;
+  incoming->owed = false;
 }
 
 static void failed(struct raftnode *node) {
@@ -134,7 +135,7 @@ static void done(struct raftnode *node, struct raft_work *work) {
   if (!ok && !node->failed) failed(node);
   buffer_clear(&incoming->piece);
   if (ok && incoming->last && !node->failed) whole(node);
-  if (incoming->token != NULL) answer(node, false);
+  if (incoming->owed) answer(node, false);
 }
 
 /* The log follows the core; the state comes at once, whole. */
@@ -195,6 +196,7 @@ void raftnode_take_piece(struct raftnode *node, const struct raft_message *messa
   incoming->answer = (struct raft_message){
       .type = RAFT_INSTALL_REPLY, .from = node->options.cluster->self, .to = message->from, .life = node->core.life};
   incoming->token = token;
+  incoming->owed = true;
   if (install->offset == incoming->offset)
     submit(node, message, piece);
   else
@@ -204,7 +206,7 @@ void raftnode_take_piece(struct raftnode *node, const struct raft_message *messa
 void raftnode_end_incoming(struct raftnode *node) {
   struct incoming *incoming = node->incoming;
   if (incoming == NULL) return;
-  if (incoming->token != NULL) node->transport->ops->reply(node->transport, incoming->token, NULL);
+  if (incoming->owed && incoming->token != NULL) node->transport->ops->reply(node->transport, incoming->token, NULL);
   if (incoming->writer != NULL) incoming->store->ops->abandon(incoming->store, incoming->writer);
   if (incoming->restore != NULL) kvsm_restore_abort(incoming->restore);
   buffer_deinit(&incoming->piece);

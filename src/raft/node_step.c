@@ -126,9 +126,8 @@ static void deliver(struct raftnode *node, const struct raft_message *message, v
 }
 
 void raftnode_reply(struct raftnode *node, const struct raft_message *message, void *token) {
-  if (token == NULL) return;
   if (node->failed) {
-    node->transport->ops->reply(node->transport, token, NULL);
+    if (token != NULL) node->transport->ops->reply(node->transport, token, NULL);
   } else if (message->after_sync > node->core.synced) {
     hold(node, message, token);
   } else {
