@@ -371,8 +371,9 @@ describe("a member that lacks more than the log has", function()
         message.entries = message.entries:gsub("k", "j")
       end
     end)
-    for _ = 1, 20 do
+    for _ = 1, 25 do
       n:heartbeat(1)
+      n:advance(3, 50)
       settle_all(n)
     end
     assert.is_true(spoilt)
