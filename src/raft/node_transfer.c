@@ -61,7 +61,7 @@ static void end(struct raftnode *node, uint8_t to) {
 }
 
 void raftnode_end_outgoing(struct raftnode *node) {
-  for (uint8_t to = 0; to < RAFT_NODES_MAX; to++)
+  for (uint8_t to = 0; to < node->options.cluster->members_count; to++)
     end(node, to);
 }
 
