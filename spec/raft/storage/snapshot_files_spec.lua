@@ -197,6 +197,19 @@ describe("snapshot files", function()
       end
     end)
 
+  it("are gone again when nobody knows whether their name is durable, unless one of the same mark was there", function()
+    local d <close> = disk.simulate()
+    local store <close> = assert(snapshots.open(d))
+    assert.is_true(store:save(5, 2, content(5)))
+    for _, index in ipairs { 9, 5 } do
+      d:fail { call = "sync_directory", after = 0, status = "io", once = true }
+      local ok, status = store:save(index, 2, content(index))
+      assert.same({ nil, "io" }, { ok, status })
+      assert.same({ "0000000000000005-0000000000000002.snap" }, d:list("snap"))
+      assert.same({ 5, 2, content(5) }, { store:load() })
+    end
+  end)
+
   it("of which a part could not be written are never published", function()
     local d <close> = disk.simulate()
     local store <close> = assert(snapshots.open(d))
