@@ -126,6 +126,8 @@ struct raft_storage_ops {
   /* Bytes of encoded entries (raft/storage/entry.h) that can be appended until the next sync and find room for certain;
    * what is behind that waits until there is room, and nothing is lost. UINT64_MAX: no limit. */
   uint64_t (*room)(struct raft_storage *storage);
+  /* There is no more room to be had than that, until somebody frees some. */
+  bool (*full)(struct raft_storage *storage);
   /* It failed, perhaps while nobody asked for anything: no sync completes any more. */
   bool (*failed)(struct raft_storage *storage);
 };
