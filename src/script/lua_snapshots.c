@@ -9,7 +9,10 @@
  *   local writer <close> = store:create()
  *   writer:write(bytes) -> true   writer:publish(index, term) -> true   writer:discard()   writer:abandon()
  *   local reader <close>, size = store:open(index, term)    reader:read(offset, length) -> bytes    reader:close()
- *   store:close(): as a kill does */
+ *   store:close(): as a kill does
+ *   snapshots.parse, snapshots.check: see script/lua_snapshot_check.c */
+#include "script/lua_snapshots.h"
+
 #include <lauxlib.h>
 #include <stdlib.h>
 
@@ -300,7 +303,11 @@ static void add_type(lua_State *L, const char *name, const luaL_Reg *methods) {
 }
 
 int luaopen_kvserver_snapshots(lua_State *L) {
-  static const luaL_Reg functions[] = {{"open", open_files}, {"memory", open_memory}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"open", open_files},
+                                       {"memory", open_memory},
+                                       {"parse", lua_snapshot_parse},
+                                       {"check", lua_snapshot_check},
+                                       {NULL, NULL}};
   add_type(L, STORE_TYPE, store_methods);
   add_type(L, WRITER_TYPE, writer_methods);
   add_type(L, READER_TYPE, reader_methods);
