@@ -10,6 +10,7 @@
  *   storage:batch_end(lo, last, bytes_max)
  *   storage:truncate_prefix(index)  storage:reset(index, term)
  *   storage:record_snapshot(index, term)  storage:snapshot() -> index, term of the newest; 0, 0 without one
+ *   storage:newest_snapshot() -> index, term | nil: what is in its snapshot store
  *   storage:sync(number)  storage:complete() -> number, last index | nil   storage:crash()  :wipe()
  *   storage:fail()  storage:fail_sync(): from the next sync on */
 #include <lauxlib.h>
@@ -245,6 +246,15 @@ static int storage_snapshot(lua_State *L) {
   return 2;
 }
 
+static int storage_newest_snapshot(lua_State *L) {
+  struct snapshot_store *store = check_base(L)->snapshots;
+  struct snapshot_mark mark;
+  if (store == NULL || store->ops->newest(store, &mark, NULL) != STATUS_OK) return 0;
+  lua_pushinteger(L, (lua_Integer)mark.index);
+  lua_pushinteger(L, (lua_Integer)mark.term);
+  return 2;
+}
+
 static int storage_sync(lua_State *L) {
   struct raft_storage *storage = check_base(L);
   return lua_raft_push_status(L, storage->ops->sync(storage, check_positive(L, 2)));
@@ -295,6 +305,7 @@ static const luaL_Reg base_methods[] = {{"current_term", storage_current_term},
                                         {"reset", storage_reset},
                                         {"record_snapshot", storage_record_snapshot},
                                         {"snapshot", storage_snapshot},
+                                        {"newest_snapshot", storage_newest_snapshot},
                                         {"sync", storage_sync},
                                         {NULL, NULL}};
 

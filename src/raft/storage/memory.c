@@ -334,6 +334,11 @@ static uint64_t storage_room(struct raft_storage *base) {
   return UINT64_MAX;
 }
 
+static bool storage_full(struct raft_storage *base) {
+  (void)base;
+  return false;
+}
+
 static bool storage_failed(struct raft_storage *base) {
   struct mem_storage *storage = (struct mem_storage *)(void *)base;
   lock(storage);
@@ -342,8 +347,8 @@ static bool storage_failed(struct raft_storage *base) {
   return failed;
 }
 
-static const struct raft_storage_ops storage_ops = {storage_sync, storage_record_snapshot, storage_snapshot,
-                                                    storage_room, storage_failed};
+static const struct raft_storage_ops storage_ops = {
+    storage_sync, storage_record_snapshot, storage_snapshot, storage_room, storage_full, storage_failed};
 
 struct mem_storage *mem_storage_create(void (*on_sync)(void *context, uint64_t number), void *context) {
   struct mem_storage *storage = xcalloc(1, sizeof *storage);
