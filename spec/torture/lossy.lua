@@ -122,25 +122,31 @@ function File:restore(from, bytes)
   if #bytes > 0 then assert(uv.fs_write(self.fd, bytes, from)) end
 end
 
--- Brings back bytes that were overwritten or cut off, but for the sectors that survive.
-function File:undo_bytes(record, from, to, end_then, luck)
-  local at = from
-  while at < to do
-    local sector <const> = at // SECTOR_BYTES
-    local stop <const> = math.min(to, (sector + 1) * SECTOR_BYTES)
-    if not self:survived(sector) then
-      if luck.survives() then
-        self.kept[sector] = true
-        self.kept_end = math.max(self.kept_end, math.min(end_then, (sector + 1) * SECTOR_BYTES))
-      else
-        local known <const> = record.bytes:sub(at - from + 1, stop - from)
-        self:restore(at, known)
-        -- Where there was nothing yet, but something behind it stays.
-        local hole <const> = math.min(stop, self.kept_end) - (at + #known)
-        if hole > 0 then self:restore(at + #known, ("\0"):rep(hole)) end
-      end
+-- Brings back the bytes [at, stop) of a sector, of which `known` were there. Where nothing was, but something behind it
+-- stays, there are zeros.
+function File:undo_sector(at, stop, known)
+  self:restore(at, known)
+  local zeros <const> = math.min(stop, self.kept_end) - (at + #known)
+  if zeros > 0 then self:restore(at + #known, ("\0"):rep(zeros)) end
+end
+
+-- Brings back bytes [from, to) that were overwritten or cut off, but for the sectors that survive; the last sector
+-- first, so that what is behind one is known.
+function File:undo_bytes(old, from, to, end_then, luck)
+  local stop = to
+  while stop > from do
+    local sector <const> = (stop - 1) // SECTOR_BYTES
+    local at <const> = math.max(from, sector * SECTOR_BYTES)
+    if self:survived(sector) then
+      goto continue
+    elseif luck.survives() then
+      self.kept[sector] = true
+      self.kept_end = math.max(self.kept_end, math.min(end_then, (sector + 1) * SECTOR_BYTES))
+    else
+      self:undo_sector(at, stop, old:sub(at - from + 1, stop - from))
     end
-    at = stop
+    ::continue::
+    stop = at
   end
 end
 
@@ -153,7 +159,7 @@ local undo_content = {}
 
 function undo_content.write(file, record, luck)
   local finish <const> = record.offset + record.size
-  file:undo_bytes(record, record.offset, finish, math.max(record.size_before, finish), luck)
+  file:undo_bytes(record.bytes, record.offset, finish, math.max(record.size_before, finish), luck)
   if finish > record.size_before then file:shrink(record.size_before) end
 end
 
@@ -163,7 +169,7 @@ function undo_content.truncate(file, record, luck)
     file.kept_end = math.max(file.kept_end, record.offset)
   elseif record.size_before > record.offset then
     if file:size() < record.size_before then assert(uv.fs_ftruncate(file.fd, record.size_before)) end
-    file:undo_bytes(record, record.offset, record.size_before, record.size_before, NO_CHANCE)
+    file:undo_bytes(record.bytes, record.offset, record.size_before, record.size_before, NO_CHANCE)
   else
     file:shrink(record.size_before)
   end
