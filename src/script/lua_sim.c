@@ -289,6 +289,15 @@ static int world_raft_log(lua_State *L) {
   return 1;
 }
 
+static void push_snapshots(lua_State *L, const struct raftnode_snapshot_counts *counts) {
+  lua_createtable(L, 0, 5);
+  set_integer(L, "taken", counts->taken);
+  set_integer(L, "installed", counts->installed);
+  set_integer(L, "sent", counts->sent);
+  set_integer(L, "resumed", counts->resumed);
+  set_integer(L, "cut", counts->cut);
+}
+
 static int world_stats(lua_State *L) {
   struct sim_stats stats;
   sim_world_stats(lua_sim_check(L), &stats);
@@ -303,6 +312,8 @@ static int world_stats(lua_State *L) {
   set_integer(L, "answered_reads", stats.answered_reads);
   set_integer(L, "operations", stats.operations);
   set_integer(L, "unanswered", stats.unanswered);
+  push_snapshots(L, &stats.snapshots);
+  lua_setfield(L, -2, "snapshots");
   lua_createtable(L, 0, SIM_FAULTS);
   for (int fault = 0; fault < SIM_FAULTS; fault++)
     set_integer(L, sim_fault_name((enum sim_fault)fault), stats.faults[fault]);

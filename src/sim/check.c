@@ -122,15 +122,14 @@ static void voted(struct sim_check *check, uint8_t node, uint64_t term, uint8_t 
 static void acknowledged(struct sim_check *check, const struct raft_message *message) {
   const struct sim_ledger *ledger = check->nodes[message->from].ledger;
   uint64_t match_index = message->as.append_reply.match_index;
-  if (match_index <= ledger->durable.last || ledger->hard_state.term > message->term) return;
+  if (match_index <= sim_ledger_safe_index(ledger) || ledger->hard_state.term > message->term) return;
   sim_check_fail(check, message->from, "it acknowledges entries up to %llu, but only those up to %llu are durable",
-                 (unsigned long long)match_index, (unsigned long long)ledger->durable.last);
+                 (unsigned long long)match_index, (unsigned long long)sim_ledger_safe_index(ledger));
 }
 
 static void took_snapshot(struct sim_check *check, const struct raft_message *message) {
-  const struct sim_chain *durable = &check->nodes[message->from].ledger->durable;
   uint64_t index = message->as.install_reply.index;
-  if (index <= check->committed_last && sim_chain_holds(durable, index, committed_chain(check, index))) return;
+  if (index <= check->committed_last && index <= sim_ledger_safe_index(check->nodes[message->from].ledger)) return;
   sim_check_fail(check, message->from, "it acknowledges a snapshot of index %llu, but that is not durable",
                  (unsigned long long)index);
 }

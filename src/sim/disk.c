@@ -201,6 +201,12 @@ bool sim_disk_complete(struct sim_disk *disk, uint64_t *number, uint64_t *last_i
   return true;
 }
 
+void sim_disk_note_snapshot(struct sim_disk *disk) {
+  struct snapshot_store *store = disk->base.snapshots;
+  struct snapshot_mark newest;
+  if (store->ops->newest(store, &newest, NULL) == STATUS_OK) sim_ledger_publish(&disk->ledger, newest);
+}
+
 /* ---- life ---- */
 
 static struct simdisk *make_files(struct sim_disk *disk) {
@@ -225,21 +231,30 @@ void sim_disk_deinit(struct sim_disk *disk) {
   sim_ledger_deinit(&disk->ledger);
 }
 
-enum status sim_disk_open(struct sim_disk *disk, struct error *err) {
-  CHECK(disk->wal == NULL);
+static enum status open_log(struct sim_disk *disk, struct error *err) {
   const struct wal_options options = {.segment_bytes = disk->options.segment_bytes,
                                       .cache_bytes_max = disk->options.cache_bytes,
-                                      .seed = prng_next(&disk->random)};
+                                      .seed = prng_next(&disk->random),
+                                      .snapshots = snapshot_files_base(disk->snapshots)};
   const struct wal_owner owner = {disk, on_submit, on_submit_spare};
   enum status status = wal_open(simdisk_base(disk->files), &options, &owner, &disk->wal, err);
   if (status != STATUS_OK) return status;
   disk->inner = wal_base(disk->wal);
+  disk->base.snapshots = disk->inner->snapshots;
   return STATUS_OK;
+}
+
+enum status sim_disk_open(struct sim_disk *disk, struct error *err) {
+  CHECK(disk->wal == NULL);
+  enum status status = snapshot_files_open(simdisk_base(disk->files), &disk->snapshots, err);
+  return status == STATUS_OK ? open_log(disk, err) : status;
 }
 
 void sim_disk_close(struct sim_disk *disk) {
   if (disk->wal != NULL) wal_destroy(disk->wal);
+  if (disk->snapshots != NULL) snapshot_files_close(disk->snapshots);
   disk->wal = NULL;
+  disk->snapshots = NULL;
   disk->inner = NULL;
   disk->log_job = NULL;
   disk->spare_job = NULL;

@@ -8,6 +8,7 @@
 #define KV_SIM_DISK_H
 
 #include "base/prng.h"
+#include "raft/storage/snapshot_files.h"
 #include "raft/storage/wal.h"
 #include "sim/ledger.h"
 #include "sim/simdisk.h"
@@ -39,10 +40,11 @@ struct sim_disk {
   struct sim_disk_options options;
   struct sim_disk_listener listener;
   struct prng random;
-  struct simdisk *files;      /* owned */
-  struct wal *wal;            /* owned; NULL: closed */
-  struct raft_storage *inner; /* of an open one, like what follows */
-  struct wal_job *log_job;    /* NULL: none under way */
+  struct simdisk *files;            /* owned */
+  struct snapshot_files *snapshots; /* owned; NULL: closed, as the log */
+  struct wal *wal;                  /* owned */
+  struct raft_storage *inner;       /* of an open one, like what follows */
+  struct wal_job *log_job;          /* NULL: none under way */
   struct wal_spare_job *spare_job;
   bool ran[SIM_JOBS];
   struct sim_ledger ledger;
@@ -76,6 +78,9 @@ void sim_disk_run(struct sim_disk *disk, enum sim_job job);
 void sim_disk_done(struct sim_disk *disk, enum sim_job job);
 /* What is durable by now. False when there is nothing new. */
 bool sim_disk_complete(struct sim_disk *disk, uint64_t *number, uint64_t *last_index);
+
+/* A work of the node is over, or a start has read what there is: the ledger hears of the newest snapshot. */
+void sim_disk_note_snapshot(struct sim_disk *disk);
 
 /* ---- faults ---- */
 

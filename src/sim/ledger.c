@@ -121,6 +121,15 @@ void sim_ledger_truncate(struct sim_ledger *ledger, uint64_t index) {
 
 /* ---- durability ---- */
 
+void sim_ledger_publish(struct sim_ledger *ledger, struct snapshot_mark mark) {
+  if (mark.index > ledger->published.index) ledger->published = mark;
+}
+
+uint64_t sim_ledger_safe_index(const struct sim_ledger *ledger) {
+  uint64_t last = ledger->durable.last, published = ledger->published.index;
+  return last > published ? last : published;
+}
+
 void sim_ledger_bound(struct sim_ledger *ledger) {
   bool known = ledger->bounds_end > ledger->bounds_first &&
                ledger->bounds[(ledger->bounds_end - 1) & (ledger->bounds_capacity - 1)] == ledger->changes_end;
@@ -220,7 +229,7 @@ bool sim_ledger_found(struct sim_ledger *ledger, const struct sim_found *found, 
 void sim_ledger_wipe(struct sim_ledger *ledger) {
   chain_take(&ledger->wiped, ledger->durable.links, ledger->durable.last);
   ledger->durable.last = 0;
-  ledger->durable_snapshot = (struct snapshot_mark){0};
+  ledger->durable_snapshot = ledger->published = (struct snapshot_mark){0};
   ledger->hard_state = (struct raft_hard_state){.voted_for = RAFT_NODE_NONE};
   settle(ledger, 1);
 }

@@ -63,6 +63,7 @@ struct sim_ledger {
   struct snapshot_mark snapshot;         /* newest one recorded, as in memory */
   struct sim_chain durable;              /* what a crash leaves at least */
   struct snapshot_mark durable_snapshot; /* newest record */
+  struct snapshot_mark published;        /* newest one that is durable, recorded or not */
   struct raft_hard_state hard_state;     /* durable */
   struct sim_chain wiped; /* what was durable before the disk was wiped: promises from then may still be under way */
 
@@ -87,6 +88,11 @@ void sim_ledger_snapshot(struct sim_ledger *ledger, struct snapshot_mark mark);
 void sim_ledger_reset(struct sim_ledger *ledger, struct snapshot_mark mark, const struct sim_link *links);
 /* Entries up to `index` go; of what they stand for nothing does. */
 void sim_ledger_truncate(struct sim_ledger *ledger, uint64_t index);
+
+/* A snapshot is durable: a start finds it, even if no record of it is left. */
+void sim_ledger_publish(struct sim_ledger *ledger, struct snapshot_mark mark);
+/* Everything up to there survives a crash: in the log, or in a snapshot. */
+uint64_t sim_ledger_safe_index(const struct sim_ledger *ledger);
 
 /* The log may write all changes so far at once, without those to come. */
 void sim_ledger_bound(struct sim_ledger *ledger);

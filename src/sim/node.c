@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "raft/restart.h"
 #include "sim/world_state.h"
 
 enum {
@@ -91,6 +92,15 @@ static void on_applied(void *context, const struct log_entry *entry, const struc
   sim_check_applied(check, node->number, entry, result, stats.digest);
 }
 
+static void on_installed(void *context, struct snapshot_mark mark) {
+  struct sim_node *node = context;
+  struct sim_check *check = &node->world->check;
+  struct kvsm_stats stats;
+  kvsm_stats(node->sm, &stats);
+  sim_check_stepped(check, node->number, raftnode_core(node->raft));
+  sim_check_installed(check, node->number, mark.index, stats.digest);
+}
+
 /* ---- life ---- */
 
 static void init_cluster(struct sim_node *node, uint8_t nodes_count) {
@@ -169,25 +179,46 @@ static struct raftnode *make_raft(struct sim_node *node) {
   return raftnode_create(&options, &node->disk.base, &node->transport, node->sm, sim_node_now_ms(node));
 }
 
-enum status sim_node_start(struct sim_node *node, struct error *err) {
-  struct sim_world *world = node->world;
-  node->incarnation++;
-  enum status status = open_disk(node, err);
-  if (status != STATUS_OK) {
-    sim_disk_close(&node->disk);
-    return status;
-  }
-  sim_check_started(&world->check, node->number, &node->disk.ledger);
-  node->sm = kvsm_create();
+/* The state as of the newest snapshot, which is at least the one that was durable. */
+static enum status restore(struct sim_node *node, struct error *err) {
+  struct sim_check *check = &node->world->check;
+  struct kvsm_stats stats;
+  sim_check_started(check, node->number, &node->disk.ledger);
+  enum status status = raft_restart(&node->disk.base, node->sm, NULL, err);
+  if (status != STATUS_OK) return status;
+  kvsm_stats(node->sm, &stats);
+  if (stats.last_applied < node->disk.ledger.published.index)
+    return error_set(err, STATUS_INVALID, "a snapshot that was durable is not there");
+  if (stats.last_applied > 0) sim_check_installed(check, node->number, stats.last_applied, stats.digest);
+  sim_disk_note_snapshot(&node->disk);
+  return STATUS_OK;
+}
+
+static void go_up(struct sim_node *node) {
   node->raft = make_raft(node);
   raftnode_on_applied(node->raft, on_applied, node);
+  raftnode_on_installed(node->raft, on_installed, node);
   dkv_init(&node->dkv, raftnode_base(node->raft), node->sm, READ_POLICY_READINDEX, WRITE_MODE_SYNC);
   node->up = true;
   node->paused = false;
   node->timer_at_us = UINT64_MAX;
   wal_make_room(node->disk.wal);
-  sim_push(world, world->now_us, SIM_TURN, node->number, node->incarnation, NULL);
-  return STATUS_OK;
+  sim_push(node->world, node->world->now_us, SIM_TURN, node->number, node->incarnation, NULL);
+}
+
+enum status sim_node_start(struct sim_node *node, struct error *err) {
+  node->incarnation++;
+  node->sm = kvsm_create();
+  enum status status = open_disk(node, err);
+  if (status == STATUS_OK) status = restore(node, err);
+  if (status == STATUS_OK) {
+    go_up(node);
+    return STATUS_OK;
+  }
+  kvsm_destroy(node->sm);
+  node->sm = NULL;
+  sim_disk_close(&node->disk);
+  return status;
 }
 
 static void drop_event(struct sim_node *node, const struct sim_event *event, bool refused) {
@@ -195,10 +226,17 @@ static void drop_event(struct sim_node *node, const struct sim_event *event, boo
   if (event->kind == SIM_REQUEST) sim_load_lost(node->world, event->data, refused);
 }
 
+static void add_counts(struct sim_world *world, const struct raftnode *raft) {
+  struct raftnode_snapshot_counts counts;
+  raftnode_snapshot_counts(raft, &counts);
+  sim_snapshots_add(&world->snapshots, &counts);
+}
+
 void sim_node_stop(struct sim_node *node, enum sim_last_work last) {
   CHECK(node->up);
   sim_work_end(node, last);
   node->up = false;
+  add_counts(node->world, node->raft);
   raftnode_destroy(node->raft);
   dkv_deinit(&node->dkv);
   kvsm_destroy(node->sm);

@@ -53,8 +53,8 @@ static void flip_in(struct sim_disk *disk, const char *name) {
 void sim_disk_rot(struct sim_disk *disk) {
   CHECK(disk->wal == NULL);
   struct names names = {0};
-  add_directory(disk, &names, "wal");
-  add_directory(disk, &names, "snap");
+  add_directory(disk, &names, WAL_DIRECTORY);
+  add_directory(disk, &names, SNAPSHOT_DIRECTORY);
   if (names.count > 0) {
     const char *name = (const char *)names.text.data;
     for (uint64_t skip = prng_below(&disk->random, names.count); skip > 0; skip--)

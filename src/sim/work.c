@@ -86,7 +86,8 @@ void sim_work_event(struct sim_node *node, const struct sim_event *event) {
     struct raft_work *work = event->data;
     forget(node, work);
     work->run(work);
-    raftnode_work_done(node->raft, work, sim_node_now_ms(node));
+    sim_disk_note_snapshot(&node->disk);
+    raftnode_work_done(node->raft, work);
     return;
   }
   case SIM_MESSAGE:

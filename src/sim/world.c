@@ -155,12 +155,31 @@ void sim_world_log(struct sim_world *world, uint8_t number, uint64_t lo, uint64_
   if (lo <= hi) (void)log->ops->read_range(log, lo, hi, visit, context); /* a disk that fails shows nothing */
 }
 
+void sim_snapshots_add(struct raftnode_snapshot_counts *sum, const struct raftnode_snapshot_counts *counts) {
+  sum->taken += counts->taken;
+  sum->installed += counts->installed;
+  sum->sent += counts->sent;
+  sum->resumed += counts->resumed;
+  sum->cut += counts->cut;
+}
+
+static struct raftnode_snapshot_counts count_snapshots(const struct sim_world *world) {
+  struct raftnode_snapshot_counts sum = world->snapshots, counts;
+  for (uint8_t i = 0; i < world->config.nodes_count; i++) {
+    if (!world->nodes[i].up) continue;
+    raftnode_snapshot_counts(world->nodes[i].raft, &counts);
+    sim_snapshots_add(&sum, &counts);
+  }
+  return sum;
+}
+
 void sim_world_stats(const struct sim_world *world, struct sim_stats *out) {
   *out = (struct sim_stats){.events = world->events_count,
                             .messages = world->messages_count,
                             .commits = world->check.committed_last,
                             .elections = world->check.elections,
-                            .leader_changes = world->check.leader_changes};
+                            .leader_changes = world->check.leader_changes,
+                            .snapshots = count_snapshots(world)};
   memcpy(out->faults, world->faults, sizeof out->faults);
   if (world->clients != NULL) sim_load_stats(world->clients, out);
 }

@@ -59,8 +59,9 @@ struct sim_stats {
   uint64_t leader_changes;
   uint64_t acked_writes; /* of the load */
   uint64_t answered_reads;
-  uint64_t operations; /* of the load, ended in any way */
-  uint64_t unanswered; /* requests of the load that are under way */
+  uint64_t operations;                       /* of the load, ended in any way */
+  uint64_t unanswered;                       /* requests of the load that are under way */
+  struct raftnode_snapshot_counts snapshots; /* of all nodes, all their lives */
   uint64_t faults[SIM_FAULTS];
 };
 

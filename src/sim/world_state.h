@@ -75,12 +75,14 @@ struct sim_world {
   uint64_t events_count;
   uint64_t messages_count;
   uint64_t faults[SIM_FAULTS];
-  struct sim_clients *clients; /* owned; NULL: no load */
-  struct sim_manual *manual;   /* owned; NULL: nothing submitted */
+  struct raftnode_snapshot_counts snapshots; /* of lives that are over */
+  struct sim_clients *clients;               /* owned; NULL: no load */
+  struct sim_manual *manual;                 /* owned; NULL: nothing submitted */
 };
 
 /* ---- world.c ---- */
 
+void sim_snapshots_add(struct raftnode_snapshot_counts *sum, const struct raftnode_snapshot_counts *counts);
 void sim_fault_count(struct sim_world *world, enum sim_fault fault, uint8_t node, uint8_t peer, uint64_t value);
 void sim_push(struct sim_world *world, uint64_t at_us, enum sim_event_kind kind, uint8_t node, uint64_t number,
               void *data);
