@@ -216,7 +216,7 @@ describe("a server that was started with a data directory", function()
   it("says why when it cannot have the directory", function()
     local home <close> = directory.new()
     local options <const> = { listen = "127.0.0.1:0", data = home.path .. "/n1", segment_bytes = 65536 }
-    local node <close> = assert(server.start(options))
+    local _ <close> = assert(server.start(options))
     local other, why, kind = server.start(options)
     assert.is_nil(other)
     assert.matches("in use", why)

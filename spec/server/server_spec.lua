@@ -4,8 +4,6 @@ local server = require "kvserver.server"
 local task = require "kvserver.task"
 local uv = require "luv"
 
-local fake_node = http.native "fake_node"
-
 describe("a server", function()
   it("serves on the port that the system picked, and on the one that is asked for [TestServer_Run_StartStop]",
     function()
