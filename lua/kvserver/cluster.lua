@@ -39,19 +39,21 @@ local function arguments(self, id)
   local peers = {}
   for _, member in ipairs(self.ids) do peers[#peers + 1] = member .. "=" .. self.addresses[member] end
   local list = { process.self(), "--id", id, "--peers", table.concat(peers, ",") }
-  return table.move(self.options, 1, #self.options, #list + 1, list)
+  local options <const> = type(self.options) == "function" and self.options(id) or self.options
+  return table.move(options, 1, #options, #list + 1, list)
 end
 
 --- Starts all members and waits until they serve.
--- @tparam[opt] table spec size (3), host (an own one), first_port (7001), options (arguments for all of them;
--- `--memory`), show_log (their logs go to this program's stderr)
+-- @tparam[opt] table spec size (3), host (an own one), first_port (7001), options (arguments for all of them, or a
+-- function that returns a member's, asked at each start; `--memory`), env (a function that returns what a member has in
+-- its environment beside this program's), show_log (their logs go to this program's stderr), idle (true: starts none)
 -- @return the cluster; use it as a `<close>` variable. Its fields: `ids` ({"n1", ...}), `addresses` (id -> HOST:PORT),
 -- `processes` (id -> handle of kvserver.process, nil when it was stopped or killed)
 function M.start(spec)
   spec = spec or {}
   local self = setmetatable({
     ids = {}, addresses = {}, processes = {}, clients = {}, options = spec.options or { "--memory" },
-    stderr = spec.show_log and "inherit" or nil,
+    env = spec.env, stderr = spec.show_log and "inherit" or nil,
   }, Cluster)
   local host <const> = spec.host or M.own_host()
   for i = 1, spec.size or 3 do
@@ -59,6 +61,7 @@ function M.start(spec)
     self.ids[i] = id
     self.addresses[id] = ("%s:%d"):format(host, (spec.first_port or FIRST_PORT) + i - 1)
   end
+  if spec.idle then return self end
   local ok, why = pcall(function()
     for _, id in ipairs(self.ids) do self:spawn(id) end
     for _, id in ipairs(self.ids) do self:wait_ready(id) end
@@ -81,7 +84,9 @@ end
 -- @tparam string id
 function Cluster:spawn(id)
   assert(not self.processes[id], id .. " runs already")
-  self.processes[id] = process.spawn { args = arguments(self, id), stderr = self.stderr, detached = true }
+  self.processes[id] = process.spawn {
+    args = arguments(self, id), env = self.env and self.env(id), stderr = self.stderr, detached = true,
+  }
 end
 
 --- Waits until a member that was started serves.
