@@ -10,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { TYPES_COUNT = RAFT_READ_REPLY + 1, CHECKSUM_BYTES = 8 };
+enum { TYPES_COUNT = RAFT_INSTALL_REPLY + 1, CHECKSUM_BYTES = 8 };
 
 static void check_refusal(const struct error *err) {
   CHECK(err->text[0] != '\0');

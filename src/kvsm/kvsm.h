@@ -79,6 +79,10 @@ enum status kvsm_restore_feed(struct kvsm_restore *restore, struct bytes chunk, 
  * in every case; on error `sm` is as before. The old state is freed in bounded steps by kvsm_reclaim. */
 enum status kvsm_restore_finish(struct kvsm_restore *restore, struct kvsm *sm, struct error *err);
 void kvsm_restore_abort(struct kvsm_restore *restore); /* takes */
+/* The trailer came and agreed: _finish will succeed. */
+bool kvsm_restore_complete(const struct kvsm_restore *restore);
+/* That of the header; 0 until it came. */
+uint64_t kvsm_restore_index(const struct kvsm_restore *restore);
 
 /* Frees about `steps_max` pieces (entries, nodes) of what released snapshots and restores left behind; true while there
  * is more to do now. Deletes and overwrites that no snapshot sees are freed at once. */

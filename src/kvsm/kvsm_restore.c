@@ -248,3 +248,11 @@ void kvsm_restore_abort(struct kvsm_restore *restore) {
   buffer_deinit(&restore->value);
   free(restore);
 }
+
+bool kvsm_restore_complete(const struct kvsm_restore *restore) {
+  return restore->phase == PHASE_COMPLETE && !restore->failed;
+}
+
+uint64_t kvsm_restore_index(const struct kvsm_restore *restore) {
+  return restore->state->last_applied;
+}

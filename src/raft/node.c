@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "raft/node_state.h"
 
 static void log_entry_term(struct raftnode *node, uint64_t index, uint64_t *term) {
@@ -39,6 +40,7 @@ static void start_core(struct raftnode *node, uint64_t now_ms) {
                                .message_bytes_max = options->message_bytes_max,
                                .log = {node, view_first_index, view_term_at, view_batch_end}};
   struct raft_start start = {.last_index = node->storage->log->ops->last_index(node->storage->log),
+                             .snapshot_index = node->snapshot.index,
                              .life = options->life};
   node->storage->stable->ops->load(node->storage->stable, &start.hard_state);
   if (start.last_index > 0) log_entry_term(node, start.last_index, &start.last_term);
@@ -53,6 +55,7 @@ static void init_lists(struct raftnode *node) {
   list_init(&node->reads_applying);
   list_init(&node->remote_new);
   list_init(&node->remote_sent);
+  list_init(&node->works_done);
 }
 
 /* ---- the RaftNode interface ---- */
@@ -102,6 +105,7 @@ static const char *why_not_ready(const struct raftnode *node) {
   const struct raft *core = &node->core;
   bool leads = core->role == RAFT_LEADER;
   if (node->failed) return "its storage failed";
+  if (core->disk_full) return "its disk is full";
   if (core->leader == RAFT_NODE_NONE) return "no leader is known";
   if (leads && core->commit_index < core->term_first_index) return "it leads, but has not committed anything yet";
   if (!core->hard_state.proven) return "it has not been brought up to date since it lost its state";
@@ -120,6 +124,8 @@ static void node_status(struct raft_node *base, struct raft_status *out) {
                               .first_index = node->storage->log->ops->first_index(node->storage->log),
                               .last_index = core->last_index,
                               .last_term = core->last_term,
+                              .snapshot_index = node->snapshot.index,
+                              .snapshot_term = node->snapshot.term,
                               .not_ready = why_not_ready(node)};
   if (core->hard_state.voted_for != RAFT_NODE_NONE) {
     memcpy(out->voted_for, node->options.cluster->members[core->hard_state.voted_for].id, sizeof out->voted_for);
@@ -151,6 +157,7 @@ struct raftnode *raftnode_create(const struct raftnode_options *options, struct 
   node->sweep_ms = now_ms;
   prng_init(&node->prng, options->seed);
   init_lists(node);
+  raftnode_start_snapshots(node);
   start_core(node, now_ms);
   return node;
 }
@@ -185,6 +192,9 @@ void raftnode_destroy(struct raftnode *node) {
   close_waits(&node->reads_new, node, false);
   close_waits(&node->reads_applying, node, false);
   drop_held(node);
+  raftnode_end_taking(node);
+  raftnode_end_incoming(node);
+  raftnode_end_outgoing(node);
   buffer_deinit(&node->scratch);
   buffer_deinit(&node->terms);
   buffer_deinit(&node->batch);
@@ -212,6 +222,12 @@ static bool parse_entries(struct raftnode *node, uint32_t count, struct bytes en
   return entries.len == 0;
 }
 
+/* What comes to a full disk is a heartbeat: the leader hears that there is no room, and sends the entries again. */
+static bool is_beyond_room(struct raftnode *node, struct bytes entries) {
+  const struct raft_storage_ops *ops = node->storage->ops;
+  return entries.len > 0 && ops->full(node->storage) && entries.len > ops->room(node->storage);
+}
+
 static void receive_core(struct raftnode *node, const struct raft_message *message, struct bytes entries, void *token) {
   struct raft_message parsed = *message;
   if (message->type == RAFT_APPEND) {
@@ -220,9 +236,14 @@ static void receive_core(struct raftnode *node, const struct raft_message *messa
       return;
     }
     parsed.as.append.terms = (const uint64_t *)(void *)node->terms.data;
+    if (is_beyond_room(node, entries)) {
+      parsed.as.append.entries_count = 0;
+      entries = bytes_make(NULL, 0);
+    }
   }
   struct raft_event event = {.type = RAFT_EVENT_MESSAGE, .message = &parsed};
   raftnode_step(node, &event, entries, token);
+  if (message->type == RAFT_INSTALL_REPLY) raftnode_receive_install_reply(node, message);
 }
 
 void raftnode_receive(struct raftnode *node, const struct raft_message *message, struct bytes entries, void *token,
@@ -246,6 +267,7 @@ void raftnode_peer_down(struct raftnode *node, uint8_t peer, uint64_t now_ms) {
   node->touched = true;
   struct raft_event event = {.type = RAFT_EVENT_PEER_DOWN, .peer = peer};
   raftnode_step(node, &event, bytes_make(NULL, 0), NULL);
+  raftnode_transfer_link_down(node, peer);
 }
 
 void raftnode_synced(struct raftnode *node, uint64_t number, uint64_t last_index, uint64_t now_ms) {
@@ -289,6 +311,7 @@ static void sweep_deadlines(struct raftnode *node) {
   collect_late(node, &node->orphans, &late);
   while (!list_empty(&late))
     raftnode_done_write(node, wait_of(late.next), STATUS_TIMEOUT, NULL);
+  raftnode_sweep_queued(node);
   collect_late(node, &node->reads_new, &late);
   collect_late(node, &node->reads_sent, &late);
   collect_late(node, &node->reads_applying, &late);
@@ -303,6 +326,18 @@ static void sync_storage(struct raftnode *node) {
   if (node->storage->ops->sync(node->storage, number) != STATUS_OK) raftnode_fail(node);
 }
 
+static void look_at_room(struct raftnode *node) {
+  const struct raft_storage_ops *ops = node->storage->ops;
+  bool full = ops->full(node->storage) && ops->room(node->storage) < NODE_ROOM_MIN;
+  if (full == node->core.disk_full) return;
+  if (full)
+    LOG_WARN("raft", "disk_full", LOG_STR("effect", "no writes, until there is room"));
+  else
+    LOG_INFO("raft", "disk_has_room", LOG_STR("effect", "writes go on"));
+  struct raft_event event = {.type = RAFT_EVENT_DISK, .disk_full = full};
+  raftnode_step(node, &event, bytes_make(NULL, 0), NULL);
+}
+
 static void send_turn(struct raftnode *node) {
   raftnode_start_reads(node);
   raftnode_step_plain(node, RAFT_EVENT_FLUSH);
@@ -311,10 +346,14 @@ static void send_turn(struct raftnode *node) {
 void raftnode_turn(struct raftnode *node, uint64_t now_ms) {
   node->now_ms = now_ms;
   node->touched = false;
+  if (node->storage->ops->failed(node->storage)) raftnode_fail(node);
+  raftnode_finish_works(node);
   /* Storage may fail at each write; the core is then ahead of the log and must not be stepped any more. */
+  if (!node->failed) look_at_room(node);
   if (!node->failed && now_ms >= node->core_deadline_ms) raftnode_step_plain(node, RAFT_EVENT_TIMEOUT);
   if (!node->failed) raftnode_append_queued(node);
   if (!node->failed) send_turn(node);
+  raftnode_send_snapshots(node);
   sync_storage(node);
   if (node->failed) {
     raftnode_refuse_queued(node, STATUS_NO_LEADER);
@@ -322,6 +361,7 @@ void raftnode_turn(struct raftnode *node, uint64_t now_ms) {
     drop_held(node);
   } else {
     raftnode_apply(node);
+    if (!node->failed) raftnode_take_snapshots(node);
     raftnode_confirm_reads(node);
   }
   raftnode_finish_reads(node);
@@ -335,6 +375,7 @@ uint64_t raftnode_deadline_ms(const struct raftnode *node) {
     if (node->last_applied < node->core.commit_index) return node->now_ms;
     deadline = node->core_deadline_ms;
     if (node->read_retry_ms < deadline) deadline = node->read_retry_ms;
+    if (raftnode_transfers_deadline_ms(node) < deadline) deadline = raftnode_transfers_deadline_ms(node);
   }
   bool waiting = node->proposals_count > 0 || node->reads_count > 0;
   return waiting && node->sweep_ms < deadline ? node->sweep_ms : deadline;

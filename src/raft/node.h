@@ -25,8 +25,10 @@ struct raftnode;
 /* Work that takes long: writing a snapshot, taking in pieces of one, reading them. It touches nothing of the node's
  * that the loop touches meanwhile. */
 struct raft_work {
+  struct list link; /* the node's, once it is done */
   /* Once, on any thread; then raftnode_work_done, on the loop. */
   void (*run)(struct raft_work *work);
+  void (*done)(struct raftnode *node, struct raft_work *work); /* the node's */
 };
 struct raft_worker {
   void *context;
@@ -61,8 +63,8 @@ struct raftnode *raftnode_create(const struct raftnode_options *options, struct 
 void raftnode_destroy(struct raftnode *node);
 /* Work under way ends soon, in vain; none is submitted any more. Before waiting for a worker. */
 void raftnode_stop_work(struct raftnode *node);
-/* The work has been run. */
-void raftnode_work_done(struct raftnode *node, struct raft_work *work, uint64_t now_ms);
+/* The work has been run; what comes of it happens in the next turn. */
+void raftnode_work_done(struct raftnode *node, struct raft_work *work);
 /* The RaftNode interface for DistributedKV: propose, read_index, wait_applied, cancel, is_leader, leader_hint, status.
  */
 struct raft_node *raftnode_base(struct raftnode *node);
@@ -84,6 +86,10 @@ uint64_t raftnode_deadline_ms(const struct raftnode *node);
  * election timeout has passed. */
 enum status raftnode_transfer(struct raftnode *node, uint8_t peer, uint64_t now_ms);
 
+/* Takes a snapshot of what is applied, whatever the threshold says (seed: CreateSnapshot). STATUS_OVERLOADED while one
+ * is being taken, STATUS_INVALID when the newest one covers it all, STATUS_IO when the node failed. */
+enum status raftnode_create_snapshot(struct raftnode *node, uint64_t now_ms);
+
 /* Proposals whose outcome is still owed. */
 size_t raftnode_writes_waiting(const struct raftnode *node);
 /* A storage error stopped this node for good. */
@@ -94,5 +100,17 @@ uint64_t raftnode_last_applied(const struct raftnode *node);
 /* A checker's ear: called after each applied entry with what it gave (sim). NULL to stop. */
 typedef void raftnode_applied(void *context, const struct log_entry *entry, const struct apply_result *result);
 void raftnode_on_applied(struct raftnode *node, raftnode_applied *applied, void *context);
+/* And after the state was replaced by that of a snapshot from a leader. */
+typedef void raftnode_installed(void *context, struct snapshot_mark mark);
+void raftnode_on_installed(struct raftnode *node, raftnode_installed *installed, void *context);
+
+struct raftnode_snapshot_counts {
+  uint64_t taken;     /* own snapshots */
+  uint64_t installed; /* of leaders */
+  uint64_t sent;      /* to members, whole */
+  uint64_t resumed;   /* transfers that went on in the middle */
+  uint64_t cut;       /* times that the log's prefix went */
+};
+void raftnode_snapshot_counts(const struct raftnode *node, struct raftnode_snapshot_counts *out);
 
 #endif

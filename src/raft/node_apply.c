@@ -18,6 +18,7 @@ static void apply_entry(struct raftnode *node, const struct log_entry *entry) {
     result = kvsm_apply(node->sm, entry->index, &command);
   }
   node->last_applied = entry->index;
+  node->applied_bytes += LOG_ENTRY_HEAD_BYTES + entry->command.len;
   if (node->applied != NULL) node->applied(node->applied_context, entry, &result);
   raftnode_finish_writes(node, entry->index, entry->term, &result);
 }
@@ -29,7 +30,10 @@ void raftnode_apply(struct raftnode *node) {
   uint64_t first = node->last_applied + 1;
   uint64_t last = log->ops->batch_end(log, first, commit, NODE_APPLY_BYTES_MAX);
   buffer_clear(&node->scratch);
-  CHECK(log->ops->read_range(log, first, last, encode_visited, &node->scratch) == STATUS_OK);
+  if (log->ops->read_range(log, first, last, encode_visited, &node->scratch) != STATUS_OK) {
+    raftnode_fail(node);
+    return;
+  }
   struct bytes encoded = buffer_view(&node->scratch);
   struct log_entry entry;
   for (entry.index = first; log_entry_next(&encoded, &entry); entry.index++)

@@ -5,7 +5,9 @@
 #include "base/buffer.h"
 #include "base/prng.h"
 #include "raft/node.h"
+
 #include "types/limits.h"
+#include <stdatomic.h>
 
 enum {
   NODE_PROPOSALS_MAX = 65536, /* waiting writes; beyond: overloaded */
@@ -17,7 +19,9 @@ enum {
   NODE_REMOTE_READS_MAX = 1024,   /* followers' reads waiting at the leader; beyond: refused */
   NODE_HELD_MAX = 4096,           /* messages that wait for the disk; beyond: dropped, as a network may */
   NODE_APPLY_BYTES_MAX = 1 << 20, /* entry bytes applied per turn, so that a long log does not stop the loop */
-  NODE_SWEEP_MS = 20              /* how late a deadline may be noticed */
+  NODE_SWEEP_MS = 20,             /* how late a deadline may be noticed */
+  NODE_SNAPSHOT_RETRY_MS = 1000,  /* after one that failed, taken or received */
+  NODE_ROOM_MIN = 1 << 20         /* a full disk with less room than this for entries is said to be full */
 };
 
 _Static_assert((int)NODE_UNCOMMITTED_BYTES_MAX > (int)BODY_BYTES_CAP + (int)NODE_ENTRY_BYTES,
@@ -92,8 +96,21 @@ struct raftnode {
   struct list remote_sent;
   uint64_t sweep_ms; /* next look for passed deadlines */
 
+  struct snapshot_mark snapshot;             /* the newest that the storage knows of */
+  uint64_t snapshot_bytes;                   /* of it */
+  uint64_t applied_bytes;                    /* of the entries applied since */
+  uint64_t snapshot_retry_ms;                /* none is taken before */
+  atomic_bool stop_work;                     /* works look at it */
+  struct list works_done;                    /* struct raft_work */
+  struct taking *taking;                     /* NULL: none is being taken */
+  struct incoming *incoming;                 /* NULL: none is being received */
+  struct outgoing *outgoing[RAFT_NODES_MAX]; /* NULL: none is being sent there */
+  struct raftnode_snapshot_counts counts;
+
   raftnode_applied *applied;
   void *applied_context;
+  raftnode_installed *installed;
+  void *installed_context;
 };
 
 static inline struct raftnode *raftnode_of(struct raft_node *base) {
@@ -117,6 +134,9 @@ uint64_t raftnode_uncommitted_bytes(struct raftnode *node);
 void raftnode_append_batch(struct raftnode *node);
 void raftnode_fail(struct raftnode *node);
 
+/* Answers the request of `token`, once `message.after_sync` is durable. */
+void raftnode_reply(struct raftnode *node, const struct raft_message *message, void *token);
+
 /* ---- node_write.c ---- */
 
 enum status raftnode_propose(struct raft_node *base, struct bytes command, struct raft_wait *wait);
@@ -132,6 +152,11 @@ void raftnode_orphan_from(struct raftnode *node, uint64_t index);
 void raftnode_finish_writes(struct raftnode *node, uint64_t index, uint64_t term, const struct apply_result *result);
 void raftnode_done_write(struct raftnode *node, struct raft_wait *wait, enum status status,
                          const struct apply_result *result);
+
+/* Entries up to `index` will not be applied here: what became of those who wait for them stays unknown. */
+void raftnode_skip_writes(struct raftnode *node, uint64_t index);
+/* Queued writes whose deadline has passed. */
+void raftnode_sweep_queued(struct raftnode *node);
 
 /* ---- node_read.c ---- */
 
@@ -152,5 +177,37 @@ void raftnode_done_read(struct raftnode *node, struct raft_wait *wait, enum stat
 
 /* Applies committed entries, a bounded amount. */
 void raftnode_apply(struct raftnode *node);
+
+/* ---- node_snapshot.c ---- */
+
+/* The start: from the newest snapshot, and with no more log behind it than there should be. */
+void raftnode_start_snapshots(struct raftnode *node);
+/* Takes one when it is time. */
+void raftnode_take_snapshots(struct raftnode *node);
+/* Disk work of a newer snapshot that is durable, and whose (index, term) the log holds. */
+void raftnode_record_snapshot(struct raftnode *node, struct snapshot_mark mark, uint64_t bytes);
+/* The log's prefix goes, but for a tail behind the newest snapshot. */
+void raftnode_cut_prefix(struct raftnode *node);
+void raftnode_submit(struct raftnode *node, struct raft_work *work);
+void raftnode_finish_works(struct raftnode *node);
+void raftnode_end_taking(struct raftnode *node); /* in raftnode_destroy */
+
+/* ---- node_install.c ---- */
+
+/* A piece that the core says to take; the token is answered when it is done. */
+void raftnode_take_piece(struct raftnode *node, const struct raft_message *message, struct bytes piece, void *token);
+/* The state becomes that of the received snapshot; the log is what out.install says. */
+void raftnode_install(struct raftnode *node);
+void raftnode_end_incoming(struct raftnode *node);
+
+/* ---- node_transfer.c ---- */
+
+/* Starts, goes on with and ends what is sent to members who lack more than the log has. */
+void raftnode_send_snapshots(struct raftnode *node);
+void raftnode_receive_install_reply(struct raftnode *node, const struct raft_message *message);
+void raftnode_transfer_link_down(struct raftnode *node, uint8_t peer);
+/* When something is to be sent again; UINT64_MAX: nothing. */
+uint64_t raftnode_transfers_deadline_ms(const struct raftnode *node);
+void raftnode_end_outgoing(struct raftnode *node);
 
 #endif

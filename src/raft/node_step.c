@@ -66,6 +66,7 @@ static void carry_out_append(struct raftnode *node, struct bytes entries) {
   raftnode_append_batch(node);
 }
 
+/* Entries of a snapshot that was taken here are in the log; of a leader's, the state is replaced as well. */
 static void carry_out_disk(struct raftnode *node, struct bytes entries) {
   const struct raft_output *out = &node->out;
   if (out->sync == 0) return;
@@ -74,6 +75,7 @@ static void carry_out_disk(struct raftnode *node, struct bytes entries) {
     must_store(node, log->ops->delete_from(log, out->truncate_from));
     raftnode_orphan_from(node, out->truncate_from);
   }
+  if (out->install == RAFT_INSTALL_KEEP || out->install == RAFT_INSTALL_RESET) raftnode_install(node);
   carry_out_append(node, entries);
   if (out->hard_state_changed)
     must_store(node, node->storage->stable->ops->save(node->storage->stable, &out->hard_state));
@@ -86,18 +88,24 @@ static void encode_visited(void *context, const struct log_entry *entry) {
 
 static bool is_request(const struct raft_message *message) {
   return message->type == RAFT_APPEND || message->type == RAFT_VOTE || message->type == RAFT_TIMEOUT_NOW ||
-         message->type == RAFT_READ;
+         message->type == RAFT_READ || message->type == RAFT_INSTALL;
+}
+
+/* A message that waited for the disk may find that its entries have been cut meanwhile; then the peer gets a snapshot.
+ */
+static enum status read_entries(struct raftnode *node, const struct raft_append *append) {
+  struct log_store *log = node->storage->log;
+  if (append->entries_count == 0) return STATUS_OK;
+  uint64_t last = append->prev_index + append->entries_count;
+  return log->ops->read_range(log, append->prev_index + 1, last, encode_visited, &node->scratch);
 }
 
 static void send_request(struct raftnode *node, const struct raft_message *message) {
   buffer_clear(&node->scratch);
-  const struct raft_append *append = &message->as.append;
-  if (message->type == RAFT_APPEND && append->entries_count > 0) {
-    struct log_store *log = node->storage->log;
-    uint64_t first = append->prev_index + 1;
-    CHECK(log->ops->read_range(log, first, append->prev_index + append->entries_count, encode_visited,
-                               &node->scratch) == STATUS_OK);
-  }
+  enum status status = message->type == RAFT_APPEND ? read_entries(node, &message->as.append) : STATUS_OK;
+  if (status == STATUS_NOT_FOUND) return;
+  must_store(node, status);
+  if (node->failed) return;
   node->transport->ops->send(node->transport, message, buffer_view(&node->scratch));
 }
 
@@ -112,6 +120,16 @@ static void hold(struct raftnode *node, const struct raft_message *message, void
 static void deliver(struct raftnode *node, const struct raft_message *message, void *token) {
   if (is_request(message)) {
     send_request(node, message);
+  } else {
+    node->transport->ops->reply(node->transport, token, message);
+  }
+}
+
+void raftnode_reply(struct raftnode *node, const struct raft_message *message, void *token) {
+  if (node->failed) {
+    if (token != NULL) node->transport->ops->reply(node->transport, token, NULL);
+  } else if (message->after_sync > node->core.synced) {
+    hold(node, message, token);
   } else {
     node->transport->ops->reply(node->transport, token, message);
   }
@@ -156,6 +174,10 @@ void raftnode_step(struct raftnode *node, struct raft_event *event, struct bytes
   node->core_deadline_ms = node->out.deadline_ms;
   bool restart_reads = node->out.leader_changed;
   carry_out_disk(node, entries);
+  if (node->out.install == RAFT_INSTALL_TAKE && !node->failed) {
+    raftnode_take_piece(node, event->message, entries, token);
+    token = NULL;
+  }
   carry_out_messages(node, token);
   if (restart_reads) raftnode_restart_reads(node);
 }

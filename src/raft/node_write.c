@@ -1,5 +1,5 @@
 /* Writes: queued during a turn, appended in one piece at its end, answered when their (index, term) is applied or
- * another is. */
+ * another is. What the disk has no room for yet waits in the queue; what it has no room for at all is refused. */
 #include "raft/node_state.h"
 
 #include "base/check.h"
@@ -21,6 +21,7 @@ enum status raftnode_propose(struct raft_node *base, struct bytes command, struc
   CHECK(command.len > 0 && command.len <= UINT32_MAX);
   if (node->failed || node->closing) return STATUS_NO_LEADER;
   if (node->core.role != RAFT_LEADER || node->core.transfer_to != RAFT_NODE_NONE) return not_leading(node);
+  if (!raft_has_room(&node->core)) return STATUS_DISK_FULL;
   if (node->proposals_count >= NODE_PROPOSALS_MAX || !has_room(node, command)) return STATUS_OVERLOADED;
   log_entry_encode(&node->queued, 0, command);
   buffer_append(&node->queued_waits, &wait, sizeof wait);
@@ -66,7 +67,8 @@ void raftnode_refuse_queued(struct raftnode *node, enum status status) {
   clear_queued(node);
 }
 
-static void append_entries(struct raftnode *node) {
+/* Returns the bytes that they took in the queue. */
+static size_t append_entries(struct raftnode *node) {
   struct log_entry entry = {.index = node->out.append_index};
   struct bytes queued = buffer_view(&node->queued);
   buffer_clear(&node->batch);
@@ -77,10 +79,11 @@ static void append_entries(struct raftnode *node) {
     entry.index++;
   }
   raftnode_append_batch(node);
+  return node->queued.len - queued.len;
 }
 
 static void number_waits(struct raftnode *node) {
-  for (uint32_t i = 0; i < node->queued_count; i++) {
+  for (uint32_t i = 0; i < node->out.append_count; i++) {
     struct raft_wait *wait = queued_waits(node)[i];
     if (wait == NULL) continue; /* cancelled: the entry goes its way without a listener */
     wait->term = node->out.append_term;
@@ -89,19 +92,62 @@ static void number_waits(struct raftnode *node) {
   }
 }
 
+/* The first `count`, of `bytes`, have gone. */
+static void drop_queued(struct raftnode *node, uint32_t count, size_t bytes) {
+  if (count == node->queued_count) {
+    clear_queued(node);
+    return;
+  }
+  node->queued_count -= count;
+  buffer_consume(&node->queued, bytes);
+  buffer_consume(&node->queued_waits, count * sizeof(struct raft_wait *));
+  for (uint32_t i = 0; i < node->queued_count; i++) {
+    struct raft_wait *wait = queued_waits(node)[i];
+    if (wait != NULL) wait->term = i;
+  }
+}
+
+/* How many of the queued ones find room on the disk. When that is none, although the disk is not full, room is being
+ * made; but one that is larger than what is made ahead gets it only once it is there. */
+static uint32_t count_with_room(struct raftnode *node) {
+  const struct raft_storage_ops *ops = node->storage->ops;
+  uint64_t room = ops->room(node->storage);
+  if (node->queued.len <= room) return node->queued_count;
+  struct bytes rest = buffer_view(&node->queued);
+  struct log_entry entry;
+  uint32_t count = 0;
+  while (log_entry_next(&rest, &entry) && node->queued.len - rest.len <= room)
+    count++;
+  bool idle = node->core.synced + 1 == node->core.sync_next;
+  return count == 0 && idle && !ops->full(node->storage) ? 1 : count;
+}
+
 void raftnode_append_queued(struct raftnode *node) {
   if (node->queued_count == 0) return;
-  struct raft_event event = {.type = RAFT_EVENT_PROPOSE, .count = node->queued_count};
+  uint32_t count = count_with_room(node);
+  if (count == 0) {
+    if (node->storage->ops->full(node->storage)) raftnode_refuse_queued(node, STATUS_DISK_FULL);
+    return;
+  }
+  struct raft_event event = {.type = RAFT_EVENT_PROPOSE, .count = count};
   raftnode_step(node, &event, bytes_make(NULL, 0), NULL);
-  if (node->out.accepted) {
-    append_entries(node);
-    number_waits(node);
-  } else {
+  if (!node->out.accepted) {
     /* Leadership went between queueing and the end of the turn. */
     raftnode_refuse_queued(node, not_leading(node));
     return;
   }
-  clear_queued(node);
+  size_t bytes = append_entries(node);
+  number_waits(node);
+  drop_queued(node, count, bytes);
+}
+
+void raftnode_sweep_queued(struct raftnode *node) {
+  for (uint32_t i = 0; i < node->queued_count; i++) {
+    struct raft_wait *wait = queued_waits(node)[i];
+    if (wait == NULL || wait->deadline_ms > node->now_ms) continue;
+    queued_waits(node)[i] = NULL;
+    raftnode_done_write(node, wait, STATUS_TIMEOUT, NULL);
+  }
 }
 
 /* Both lists are rising, so what is moved is merged from the back. */
@@ -115,6 +161,16 @@ void raftnode_orphan_from(struct raftnode *node, uint64_t index) {
     list_push_back(behind, link);
     behind = link;
   }
+}
+
+static void skip(struct raftnode *node, struct list *waits, uint64_t index) {
+  while (!list_empty(waits) && wait_of(waits->next)->index <= index)
+    raftnode_done_write(node, wait_of(waits->next), STATUS_TIMEOUT, NULL);
+}
+
+void raftnode_skip_writes(struct raftnode *node, uint64_t index) {
+  skip(node, &node->orphans, index);
+  skip(node, &node->proposed, index);
 }
 
 /* Entries are applied in order, so those who wait for this one stand in front. */

@@ -11,9 +11,10 @@
 
 struct raft_transport;
 struct raft_transport_ops {
-  /* A request (RAFT_APPEND, RAFT_VOTE, RAFT_TIMEOUT_NOW, RAFT_READ) to message->to. `entries`: of RAFT_APPEND,
-   * message->as.append.entries_count of them, each as raft/storage/entry.h says. Borrowed until the call returns. Never
-   * blocks; may drop. */
+  /* A request (RAFT_APPEND, RAFT_VOTE, RAFT_TIMEOUT_NOW, RAFT_READ, RAFT_INSTALL) to message->to. `entries`: of
+   * RAFT_APPEND, message->as.append.entries_count of them, each as raft/storage/entry.h says; of RAFT_INSTALL, the
+   * bytes of the snapshot at as.install.offset, at most RAFT_PIECE_BYTES_MAX (types/limits.h) and none only with the
+   * last. Borrowed until the call returns. Never blocks; may drop. */
   void (*send)(struct raft_transport *transport, const struct raft_message *message, struct bytes entries);
   /* The answer to the request that came in with `token`; each token is answered exactly once. NULL: there is nothing to
    * say. */

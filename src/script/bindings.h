@@ -14,6 +14,7 @@ int luaopen_kvserver_httpclient(lua_State *L); /* blocking HTTP client on the lo
 int luaopen_kvserver_server(lua_State *L);     /* a node in this process */
 int luaopen_kvserver_raft(lua_State *L);       /* the Raft core, memory stores and node, one by one */
 int luaopen_kvserver_wal(lua_State *L);        /* the write-ahead log, its jobs by hand */
+int luaopen_kvserver_snapshots(lua_State *L);  /* stores of snapshots, in files and in memory */
 int luaopen_kvserver_sim(lua_State *L);        /* simulated worlds, linearizability */
 int luaopen_kvserver_disk(lua_State *L);       /* disks, real and simulated, as the storage uses them */
 int luaopen_kvserver_raftrpc(lua_State *L);    /* Raft over HTTP: encodings, a transport */

@@ -6,7 +6,7 @@
  *                          log_base = 0, log_base_term = 0, now = 0, random = 0, life = 1}
  *     log_base: that many entries of log_base_term lie before those of `log`; entry_bytes: the size of each entry
  *   core:step{type = "timeout" | "message" | "propose" | "read" | "flush" | "synced" | "peer_down" | "transfer" |
- *             "learn" | "installed" | "disk", now =, random =, message =, count =, peer =, sync =, index =, term =,
+ *             "learn" | "snapshot" | "disk", now =, random =, message =, count =, peer =, sync =, index =, term =,
  *             disk_full =}
  *     -> {sync =, hard_state = | nil, truncate_from = | nil, append = {source =, index =, count =, skip =, term =} |
  * nil, messages = {...}, commit_index =, accepted =, read_round =, read_index =, confirmed_round =, leader_changed =,
@@ -162,7 +162,7 @@ static const char *const event_names[] = {
     [RAFT_EVENT_TIMEOUT] = "timeout",     [RAFT_EVENT_MESSAGE] = "message",   [RAFT_EVENT_PROPOSE] = "propose",
     [RAFT_EVENT_READ] = "read",           [RAFT_EVENT_FLUSH] = "flush",       [RAFT_EVENT_SYNCED] = "synced",
     [RAFT_EVENT_PEER_DOWN] = "peer_down", [RAFT_EVENT_TRANSFER] = "transfer", [RAFT_EVENT_LEARN] = "learn",
-    [RAFT_EVENT_INSTALLED] = "installed", [RAFT_EVENT_DISK] = "disk",         NULL};
+    [RAFT_EVENT_SNAPSHOT] = "snapshot",   [RAFT_EVENT_DISK] = "disk",         NULL};
 
 static enum raft_event_type check_event_type(lua_State *L) {
   lua_getfield(L, 2, "type");

@@ -11,7 +11,11 @@
  * node:wait_applied(index, deadline) -> wait | nil, status node:outcome(wait) -> nil while it waits; status, index,
  * result | nil            node:cancel(wait) node:transfer(n) -> true | nil, status    node:status() -> {role =, ...,
  * core = {...}, leader_id =, leader_addr =} node:get(key) -> value | nil    node:applied() -> {{index =, term =}, ...}
- * since the last call node:failed()    node:close() */
+ * since the last call node:failed()    node:close()
+ *   snapshot_threshold = 0, snapshot_tail = 0, install_bytes = 65536; with a storage that holds a snapshot it starts
+ * from that (raft_restart). node:work() -> true when the oldest work was there to be run; its end shows in the next
+ * turn node:works() -> how many wait    node:create_snapshot() -> true | nil, status    node:counts() -> {taken =, ...}
+ * node:installed() -> indices of the snapshots installed since the last call */
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +23,7 @@
 
 #include "base/check.h"
 #include "raft/node.h"
+#include "raft/restart.h"
 #include "script/lua_buffer.h"
 #include "script/lua_command.h"
 #include "script/lua_raft.h"
@@ -48,8 +53,10 @@ struct node_handle {
   struct cluster cluster;
   struct kvsm *sm;
   struct lua_raft_storage *storage;
-  struct buffer sent;    /* struct sent_head and entries, again and again */
-  struct buffer applied; /* struct log_entry without commands */
+  struct buffer sent;      /* struct sent_head and entries, again and again */
+  struct buffer applied;   /* struct log_entry without commands */
+  struct buffer installed; /* uint64_t */
+  struct buffer works;     /* struct raft_work *, oldest first */
   struct node_wait **waits;
   size_t waits_count;
   size_t waits_capacity;
@@ -61,6 +68,11 @@ static struct node_handle *check_node(lua_State *L) {
   struct node_handle *handle = luaL_checkudata(L, 1, NODE_TYPE);
   if (handle->node == NULL) luaL_error(L, "the node is closed");
   return handle;
+}
+
+static void submit_work(void *context, struct raft_work *work) {
+  struct node_handle *handle = context;
+  buffer_append(&handle->works, &work, sizeof work);
 }
 
 static uint8_t check_peer(lua_State *L, const struct node_handle *handle) {
@@ -98,8 +110,9 @@ static void push_sent(lua_State *L, const struct sent_head *head, struct bytes e
     lua_raft_push_message(L, &head->message);
   }
   if (head->token != 0) lua_raft_set_integer(L, "token", head->token);
-  if (head->nothing || head->message.type != RAFT_APPEND) return;
-  lua_raft_set_integer(L, "entries_count", head->message.as.append.entries_count);
+  if (head->nothing || (head->message.type != RAFT_APPEND && head->message.type != RAFT_INSTALL)) return;
+  if (head->message.type == RAFT_APPEND)
+    lua_raft_set_integer(L, "entries_count", head->message.as.append.entries_count);
   lua_pushlstring(L, (const char *)entries.data, entries.len);
   lua_setfield(L, -2, "entries");
 }
@@ -193,6 +206,11 @@ static void on_applied(void *context, const struct log_entry *entry, const struc
   buffer_append(&handle->applied, entry, sizeof *entry);
 }
 
+static void on_installed(void *context, struct snapshot_mark mark) {
+  struct node_handle *handle = context;
+  buffer_append(&handle->installed, &mark.index, sizeof mark.index);
+}
+
 static void make_cluster(lua_State *L, struct cluster *out) {
   uint64_t count = lua_raft_integer_or(L, 1, "nodes", 3);
   uint8_t self = lua_raft_node(L, 1, "self");
@@ -220,11 +238,15 @@ static struct raftnode_options check_options(lua_State *L, const struct cluster 
       .message_bytes_max = lua_raft_integer_or(L, 1, "message_bytes_max", 65536),
       .seed = lua_raft_integer_or(L, 1, "seed", 1),
       .life = lua_raft_integer_or(L, 1, "life", 1),
+      .snapshot_threshold = lua_raft_integer(L, 1, "snapshot_threshold"),
+      .snapshot_tail = lua_raft_integer(L, 1, "snapshot_tail"),
+      .install_bytes = (uint32_t)lua_raft_integer_or(L, 1, "install_bytes", 65536),
   };
   bool times = options.heartbeat_ms > 0 && options.election_min_ms > options.heartbeat_ms &&
                options.election_max_ms > options.election_min_ms;
   bool window = options.inflight_max >= 1 && options.inflight_max <= RAFT_INFLIGHT_MAX;
-  if (!times || !window || options.life == 0) luaL_error(L, "no node can be made of these numbers");
+  if (!times || !window || options.life == 0 || options.install_bytes == 0)
+    luaL_error(L, "no node can be made of these numbers");
   return options;
 }
 
@@ -245,25 +267,32 @@ int lua_raft_node_create(lua_State *L) {
   luaL_setmetatable(L, NODE_TYPE);
   make_cluster(L, &handle->cluster);
   struct raftnode_options options = check_options(L, &handle->cluster);
+  options.worker = (struct raft_worker){handle, submit_work};
   handle->transport.ops = &transport_ops;
   handle->now_ms = lua_raft_integer(L, 1, "now");
   handle->storage = take_storage(L);
   handle->sm = kvsm_create();
   struct raft_storage *base = mem_storage_base(handle->storage->memory);
+  struct error err;
+  if (raft_restart(base, handle->sm, NULL, &err) != STATUS_OK) return luaL_error(L, "%s", err.text);
   handle->node = raftnode_create(&options, base, &handle->transport, handle->sm, handle->now_ms);
   raftnode_on_applied(handle->node, on_applied, handle);
+  raftnode_on_installed(handle->node, on_installed, handle);
   return 1;
 }
 
 static int node_close(lua_State *L) {
   struct node_handle *handle = luaL_checkudata(L, 1, NODE_TYPE);
-  if (handle->node == NULL) return 0;
-  raftnode_destroy(handle->node);
+  if (handle->node != NULL) raftnode_destroy(handle->node);
+  if (handle->sm == NULL) return 0;
   handle->node = NULL;
   kvsm_destroy(handle->sm);
+  handle->sm = NULL;
   lua_raft_storage_drop(handle->storage);
   buffer_deinit(&handle->sent);
   buffer_deinit(&handle->applied);
+  buffer_deinit(&handle->installed);
+  buffer_deinit(&handle->works);
   for (size_t i = 0; i < handle->waits_count; i++)
     free(handle->waits[i]);
   free(handle->waits);
@@ -448,6 +477,8 @@ static int node_status(lua_State *L) {
   lua_raft_set_integer(L, "first_index", status.first_index);
   lua_raft_set_integer(L, "last_index", status.last_index);
   lua_raft_set_integer(L, "last_term", status.last_term);
+  lua_raft_set_integer(L, "snapshot_index", status.snapshot_index);
+  lua_raft_set_integer(L, "snapshot_term", status.snapshot_term);
   set_peers(L, &status);
   lua_raft_push_core(L, raftnode_core(handle->node));
   lua_setfield(L, -2, "core");
@@ -484,7 +515,61 @@ static int node_failed(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg node_methods[] = {{"turn", node_turn},
+/* ---- snapshots ---- */
+
+static int node_works(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)(check_node(L)->works.len / sizeof(struct raft_work *)));
+  return 1;
+}
+
+static int node_work(lua_State *L) {
+  struct node_handle *handle = check_node(L);
+  struct raft_work *work;
+  lua_pushboolean(L, handle->works.len > 0);
+  if (handle->works.len == 0) return 1;
+  memcpy(&work, handle->works.data, sizeof work);
+  buffer_consume(&handle->works, sizeof work);
+  work->run(work);
+  raftnode_work_done(handle->node, work);
+  return 1;
+}
+
+static int node_create_snapshot(lua_State *L) {
+  struct node_handle *handle = check_node(L);
+  return lua_raft_push_status(L, raftnode_create_snapshot(handle->node, handle->now_ms));
+}
+
+static int node_counts(lua_State *L) {
+  struct raftnode_snapshot_counts counts;
+  raftnode_snapshot_counts(check_node(L)->node, &counts);
+  lua_createtable(L, 0, 5);
+  lua_raft_set_integer(L, "taken", counts.taken);
+  lua_raft_set_integer(L, "installed", counts.installed);
+  lua_raft_set_integer(L, "sent", counts.sent);
+  lua_raft_set_integer(L, "resumed", counts.resumed);
+  lua_raft_set_integer(L, "cut", counts.cut);
+  return 1;
+}
+
+static int node_installed(lua_State *L) {
+  struct node_handle *handle = check_node(L);
+  lua_newtable(L);
+  for (size_t i = 0; i < handle->installed.len / sizeof(uint64_t); i++) {
+    uint64_t index;
+    memcpy(&index, handle->installed.data + i * sizeof index, sizeof index);
+    lua_pushinteger(L, (lua_Integer)index);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  buffer_clear(&handle->installed);
+  return 1;
+}
+
+static const luaL_Reg node_methods[] = {{"works", node_works},
+                                        {"work", node_work},
+                                        {"create_snapshot", node_create_snapshot},
+                                        {"counts", node_counts},
+                                        {"installed", node_installed},
+                                        {"turn", node_turn},
                                         {"deadline", node_deadline},
                                         {"set_now", node_set_now},
                                         {"receive", node_receive},

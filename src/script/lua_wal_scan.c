@@ -1,12 +1,15 @@
-/* wal.scan(disk): what a write-ahead log holds, read-only (raft/storage/wal_recover.h), as a report
+/* wal.scan(disk [, visit]): what a write-ahead log holds, read-only (raft/storage/wal_recover.h), as a report
  *
  *   {verdict =, state =, segments = {{sequence, bytes}, ...}, spares = {...}, fillings = {...}, end_offset =,
  *    heads = {{file =, bytes =, life =, sequence =, previous_check =, check =, state =}, ...},
  *    batches = {{sequence =, offset =, bytes =, previous =, check =}, ...},      bytes: of the payload
- *    records = {{sequence =, offset =, type =, index =, term =, count =, hard_state =, state =}, ...},
+ *    records = {{sequence =, offset =, type =, index =, term =, count =, bytes =, first_term =, hard_state =, state =},
+ *               ...},                                       bytes: of the entries; first_term: of the first of them
  *    file =, offset =, cut_bytes =, what =, error = message}                     where it is torn or damaged
  *
  * state = {last_index =, last_term =, snapshot_index =, snapshot_term =, hard_state = {term =, voted_for =, proven =}}.
+ * With `visit`, it is called for each as the scan comes to it, visit("head" | "batch" | "record", item), and the report
+ * has no such lists: a log of any length is seen in little memory. What it raises is raised when the scan is over.
  * A disk that fails: nil, status, message. */
 #include <lauxlib.h>
 
@@ -16,7 +19,8 @@
 #include "script/lua_raft.h"
 #include "script/lua_wal.h"
 
-/* Collected while the scan runs, which must not be left by a jump; made into tables behind it. */
+/* What the scan must not be left for, by a jump: items are copied while it runs, and made into tables behind it, or in
+ * a protected call. */
 struct seen_head {
   struct wal_name file;
   uint64_t bytes;
@@ -33,32 +37,9 @@ struct seen_record {
   uint64_t sequence;
   uint64_t offset;
   struct wal_record record;
+  uint64_t first_term; /* ENTRIES */
   struct wal_state state;
 };
-struct seen {
-  struct buffer *heads;
-  struct buffer *batches;
-  struct buffer *records;
-};
-
-static void on_head(void *context, const struct wal_name *file, uint64_t file_bytes, const struct wal_head *head) {
-  const struct seen *seen = context;
-  struct seen_head item = {*file, file_bytes, *head};
-  buffer_append(seen->heads, &item, sizeof item);
-}
-
-static void on_batch(void *context, uint64_t sequence, uint64_t offset, const struct wal_batch_head *batch) {
-  const struct seen *seen = context;
-  struct seen_batch item = {sequence, offset, batch->payload.len, batch->previous, batch->check};
-  buffer_append(seen->batches, &item, sizeof item);
-}
-
-static void on_record(void *context, uint64_t sequence, uint64_t offset, const struct wal_record *record,
-                      const struct wal_state *state) {
-  const struct seen *seen = context;
-  struct seen_record item = {sequence, offset, *record, *state};
-  buffer_append(seen->records, &item, sizeof item);
-}
 
 /* ---- tables: each sets a field of the table at the top ---- */
 
@@ -82,56 +63,111 @@ static void set_state(lua_State *L, const struct wal_state *state) {
   lua_setfield(L, -2, "state");
 }
 
-static void set_heads(lua_State *L, const struct buffer *heads) {
-  const struct seen_head *items = (const struct seen_head *)(void *)heads->data;
+/* ---- items: each pushes a table ---- */
+
+static void push_head(lua_State *L, const void *item) {
+  const struct seen_head *seen = item;
   lua_newtable(L);
-  for (size_t i = 0; i < heads->len / sizeof *items; i++) {
-    lua_newtable(L);
-    set_text(L, "file", items[i].file.text);
-    lua_raft_set_integer(L, "bytes", items[i].bytes);
-    lua_raft_set_integer(L, "life", items[i].head.life);
-    lua_raft_set_integer(L, "sequence", items[i].head.sequence);
-    lua_raft_set_integer(L, "previous_check", items[i].head.previous_check);
-    lua_raft_set_integer(L, "check", items[i].head.check);
-    set_state(L, &items[i].head.start);
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
-  }
-  lua_setfield(L, -2, "heads");
+  set_text(L, "file", seen->file.text);
+  lua_raft_set_integer(L, "bytes", seen->bytes);
+  lua_raft_set_integer(L, "life", seen->head.life);
+  lua_raft_set_integer(L, "sequence", seen->head.sequence);
+  lua_raft_set_integer(L, "previous_check", seen->head.previous_check);
+  lua_raft_set_integer(L, "check", seen->head.check);
+  set_state(L, &seen->head.start);
 }
 
-static void set_batches(lua_State *L, const struct buffer *batches) {
-  const struct seen_batch *items = (const struct seen_batch *)(void *)batches->data;
+static void push_batch(lua_State *L, const void *item) {
+  const struct seen_batch *seen = item;
   lua_newtable(L);
-  for (size_t i = 0; i < batches->len / sizeof *items; i++) {
-    lua_newtable(L);
-    lua_raft_set_integer(L, "sequence", items[i].sequence);
-    lua_raft_set_integer(L, "offset", items[i].offset);
-    lua_raft_set_integer(L, "bytes", items[i].bytes);
-    lua_raft_set_integer(L, "previous", items[i].previous);
-    lua_raft_set_integer(L, "check", items[i].check);
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
-  }
-  lua_setfield(L, -2, "batches");
+  lua_raft_set_integer(L, "sequence", seen->sequence);
+  lua_raft_set_integer(L, "offset", seen->offset);
+  lua_raft_set_integer(L, "bytes", seen->bytes);
+  lua_raft_set_integer(L, "previous", seen->previous);
+  lua_raft_set_integer(L, "check", seen->check);
 }
 
-static void set_records(lua_State *L, const struct buffer *records) {
+static void push_record(lua_State *L, const void *item) {
   static const char *const types[] = {NULL, "hard_state", "entries", "snapshot", "reset", "seal"};
-  const struct seen_record *items = (const struct seen_record *)(void *)records->data;
+  const struct seen_record *seen = item;
+  const struct wal_record *record = &seen->record;
   lua_newtable(L);
-  for (size_t i = 0; i < records->len / sizeof *items; i++) {
-    const struct wal_record *record = &items[i].record;
-    lua_newtable(L);
-    lua_raft_set_integer(L, "sequence", items[i].sequence);
-    lua_raft_set_integer(L, "offset", items[i].offset);
-    set_text(L, "type", types[record->type]);
-    lua_raft_set_integer(L, "index", record->index);
-    lua_raft_set_integer(L, "term", record->term);
-    lua_raft_set_integer(L, "count", record->count);
-    if (record->type == WAL_HARD_STATE) set_hard_state(L, &record->hard_state);
-    set_state(L, &items[i].state);
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  lua_raft_set_integer(L, "sequence", seen->sequence);
+  lua_raft_set_integer(L, "offset", seen->offset);
+  set_text(L, "type", types[record->type]);
+  lua_raft_set_integer(L, "index", record->index);
+  lua_raft_set_integer(L, "term", record->term);
+  lua_raft_set_integer(L, "count", record->count);
+  lua_raft_set_integer(L, "bytes", record->entries.len);
+  lua_raft_set_integer(L, "first_term", seen->first_term);
+  if (record->type == WAL_HARD_STATE) set_hard_state(L, &record->hard_state);
+  set_state(L, &seen->state);
+}
+
+enum item_kind { ITEM_HEAD, ITEM_BATCH, ITEM_RECORD, ITEM_KINDS };
+
+static const struct {
+  const char *name;
+  const char *list; /* in the report */
+  size_t bytes;
+  void (*push)(lua_State *L, const void *item);
+} kinds[ITEM_KINDS] = {{"head", "heads", sizeof(struct seen_head), push_head},
+                       {"batch", "batches", sizeof(struct seen_batch), push_batch},
+                       {"record", "records", sizeof(struct seen_record), push_record}};
+
+/* ---- what the scan says ---- */
+
+struct seen {
+  lua_State *L;
+  bool visits;                      /* the visitor is at index 2; else the items are kept: */
+  bool raised;                      /* its error is at the top, and nobody visits any more */
+  struct buffer *lists[ITEM_KINDS]; /* of items */
+};
+
+struct visit {
+  enum item_kind kind;
+  const void *item;
+};
+
+/* The visitor, and what to show it. */
+static int call_visitor(lua_State *L) {
+  const struct visit *visit = lua_touserdata(L, 2);
+  lua_settop(L, 1);
+  lua_pushstring(L, kinds[visit->kind].name);
+  kinds[visit->kind].push(L, visit->item);
+  lua_call(L, 2, 0);
+  return 0;
+}
+
+static void see(struct seen *seen, enum item_kind kind, const void *item) {
+  if (!seen->visits) {
+    buffer_append(seen->lists[kind], item, kinds[kind].bytes);
+  } else if (!seen->raised) {
+    struct visit visit = {kind, item};
+    lua_pushcfunction(seen->L, call_visitor);
+    lua_pushvalue(seen->L, 2);
+    lua_pushlightuserdata(seen->L, &visit);
+    seen->raised = lua_pcall(seen->L, 2, 0, 0) != LUA_OK;
   }
-  lua_setfield(L, -2, "records");
+}
+
+static void on_head(void *context, const struct wal_name *file, uint64_t file_bytes, const struct wal_head *head) {
+  struct seen_head item = {*file, file_bytes, *head};
+  see(context, ITEM_HEAD, &item);
+}
+
+static void on_batch(void *context, uint64_t sequence, uint64_t offset, const struct wal_batch_head *batch) {
+  struct seen_batch item = {sequence, offset, batch->payload.len, batch->previous, batch->check};
+  see(context, ITEM_BATCH, &item);
+}
+
+static void on_record(void *context, uint64_t sequence, uint64_t offset, const struct wal_record *record,
+                      const struct wal_state *state) {
+  struct seen_record item = {.sequence = sequence, .offset = offset, .record = *record, .state = *state};
+  struct bytes entries = record->entries;
+  struct log_entry first;
+  if (record->type == WAL_ENTRIES && log_entry_next(&entries, &first)) item.first_term = first.term;
+  see(context, ITEM_RECORD, &item);
 }
 
 /* ---- the report ---- */
@@ -179,15 +215,30 @@ static void set_found(lua_State *L, const struct found *found) {
   set_text(L, "what", scan->what);
 }
 
+static void set_lists(lua_State *L, const struct seen *seen) {
+  for (size_t kind = 0; kind < ITEM_KINDS; kind++) {
+    const struct buffer *list = seen->lists[kind];
+    lua_newtable(L);
+    for (size_t at = 0, place = 1; at < list->len; at += kinds[kind].bytes, place++) {
+      kinds[kind].push(L, list->data + at);
+      lua_rawseti(L, -2, (lua_Integer)place);
+    }
+    lua_setfield(L, -2, kinds[kind].list);
+  }
+}
+
 int lua_wal_scan(lua_State *L) {
   struct lua_disk *disk = lua_disk_check(L, 1);
-  struct seen seen = {lua_buffer_push(L), lua_buffer_push(L), lua_buffer_push(L)};
+  bool visits = !lua_isnoneornil(L, 2);
+  if (visits) luaL_checktype(L, 2, LUA_TFUNCTION);
+  struct seen seen = {.L = L, .visits = visits, .lists = {lua_buffer_push(L), lua_buffer_push(L), lua_buffer_push(L)}};
   struct found found = {.segments = lua_buffer_push(L), .spares = lua_buffer_push(L), .fillings = lua_buffer_push(L)};
   struct wal_visitor visitor = {&seen, on_head, on_batch, on_record};
   struct wal_scan scan;
   struct error err = {""};
   enum status status = wal_scan_run(disk->base, &visitor, &scan, &err);
   keep(&found, &scan);
+  if (seen.raised) return lua_error(L);
   if (status != STATUS_OK && status != STATUS_CORRUPT) {
     lua_raft_push_status(L, status);
     lua_pushstring(L, err.text);
@@ -196,8 +247,6 @@ int lua_wal_scan(lua_State *L) {
   lua_newtable(L);
   set_found(L, &found);
   if (status != STATUS_OK) set_text(L, "error", err.text);
-  set_heads(L, seen.heads);
-  set_batches(L, seen.batches);
-  set_records(L, seen.records);
+  if (!visits) set_lists(L, &seen);
   return 1;
 }

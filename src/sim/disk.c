@@ -115,13 +115,18 @@ static uint64_t disk_room(struct raft_storage *base) {
   return disk->inner->ops->room(disk->inner);
 }
 
+static bool disk_full(struct raft_storage *base) {
+  struct sim_disk *disk = (struct sim_disk *)(void *)base;
+  return disk->inner->ops->full(disk->inner);
+}
+
 static bool disk_failed(struct raft_storage *base) {
   struct sim_disk *disk = (struct sim_disk *)(void *)base;
   return disk->inner->ops->failed(disk->inner);
 }
 
 static const struct raft_storage_ops storage_ops = {disk_sync, disk_record_snapshot, disk_snapshot, disk_room,
-                                                    disk_failed};
+                                                    disk_full, disk_failed};
 
 static void on_sync(void *context, uint64_t number) {
   struct sim_disk *disk = context;

@@ -13,6 +13,7 @@ enum {
   /* Body of a message between members. The largest command takes no more bytes than the largest body that brings it,
    * and in JSON at most six times as many (control characters); the rest is for what stands around it. */
   RAFT_BODY_BYTES_MAX = 6 * BODY_BYTES_CAP + 1048576,
+  RAFT_PIECE_BYTES_MAX = 4194304, /* of a snapshot, in one message between members */
   BATCH_ITEMS_MAX = 100000, /* entries of one mput, keys of one mdelete or mget */
   SCAN_LIMIT_MAX = 10000,   /* entries of one GET /kv */
   SCAN_LIMIT_DEFAULT = 100,

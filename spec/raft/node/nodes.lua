@@ -17,13 +17,17 @@ local function create(self, number)
   self.lives = self.lives + 1
   local options = { nodes = self.count, self = number, storage = self.storage[number], seed = number,
     life = self.lives, now = self.clock[number] }
+  for name, value in pairs(self.options) do options[name] = value end
   self[number] = raft.node(options)
 end
 
 --- @param count of nodes
+-- @param options more of them, of raft.node, for all
 -- @return nodes by number, nobody leading
-function M.new(count)
-  local self = setmetatable({ count = count, lives = 0, clock = {}, storage = {}, down = {}, sent = {} }, Nodes)
+function M.new(count, options)
+  local self = setmetatable({
+    count = count, options = options or {}, lives = 0, clock = {}, storage = {}, down = {}, sent = {},
+  }, Nodes)
   for number = 1, count do
     self.clock[number] = 0
     self.storage[number] = raft.storage()

@@ -5,7 +5,7 @@ local rpc = require "spec.raft.transporthttp.rpc"
 local seeded = require "spec.kvsm.seeded"
 
 local cluster <const> = rpc.cluster "n1"
-local replies <const> = { append_reply = true, vote_reply = true, read_reply = true }
+local replies <const> = { append_reply = true, vote_reply = true, read_reply = true, install_reply = true }
 
 local function word(random)
   return random.pick { 0, 1, -1, math.mininteger, random.int(0) }
@@ -34,6 +34,9 @@ local function random_message(random, type)
   end
   if type == "append" then
     message.prev_index, message.prev_term, message.term = random.int(0, 9), 0, math.maxinteger
+  elseif type == "install" then
+    message.index, message.snapshot_term = random.int(99), random.int(99)
+    message.term, message.offset = message.snapshot_term + random.int(0, 9), random.int(0, 1 << 60)
   end
   return message
 end
@@ -64,6 +67,12 @@ local function random_entries(random)
   return raft.encode_entries(entries)
 end
 
+local function random_beside(random, message)
+  if message.type == "append" then return random_entries(random) end
+  if message.type == "install" then return random.bytes(random.int(message.done and 0 or 1, 300)) end
+  return nil
+end
+
 local function round_trip(format, message, entries)
   local body = raftrpc.encode(format, cluster, message, entries)
   local got, got_entries = raftrpc.decode(format, cluster, message.type, body)
@@ -87,14 +96,15 @@ for _, format in ipairs { "json", "binary" } do
   describe("Raft DTO in " .. format, function()
     for _, type in ipairs(rpc.types) do
       it(("brings back every field of %s"):format(type), function()
-        round_trip(format, rpc.messages[type], type == "append" and rpc.entries or nil)
+        round_trip(format, rpc.messages[type], rpc.beside[type])
       end)
     end
 
     it("brings back any message and any entries", seeded.run(function(random)
       for _ = 1, 100 do
         for _, type in ipairs(rpc.types) do
-          round_trip(format, random_message(random, type), type == "append" and random_entries(random) or nil)
+          local message = random_message(random, type)
+          round_trip(format, message, random_beside(random, message))
         end
       end
     end))
@@ -107,6 +117,28 @@ for _, format in ipairs { "json", "binary" } do
       local high = raft.encode_entries { { term = 7 } }
       assert.matches("^term: ", refuses(format, "append", raftrpc.encode(format, cluster, message, high)))
     end)
+
+    it("refuses a piece of a snapshot that there cannot be", function()
+      local function refusal(fields, piece)
+        local message = { type = "install", from = 1, to = 2, term = 5, index = 9, snapshot_term = 4, done = false }
+        for name, value in pairs(fields) do message[name] = value end
+        return refuses(format, "install", raftrpc.encode(format, cluster, message, piece or "piece"))
+      end
+      assert.equal("last_included_index: must not be 0", refusal { index = 0 })
+      assert.equal("last_included_term: must not be 0", refusal { snapshot_term = 0 })
+      assert.equal("term: below that of the snapshot's last entry", refusal { snapshot_term = 6 })
+      assert.equal("offset: too large", refusal { offset = math.maxinteger - 4 })
+      assert.equal("data: empty, and not the last piece", refusal({}, ""))
+      assert.equal("data: more than 4194304 bytes", refusal({}, ("x"):rep(4194305)))
+      assert.matches("^last_included_index: ", refusal { index = -1 })
+      assert.matches("^offset: ", refusal { offset = -1 })
+    end)
+
+    it("carries the largest piece of a snapshot, and an empty last one", function()
+      round_trip(format, rpc.messages.install, "")
+      local message = { type = "install", from = 1, to = 2, term = 5, index = 9, snapshot_term = 5, offset = 1 << 40 }
+      round_trip(format, message, ("\0\xff"):rep(1 << 21))
+    end)
   end)
 end
 
@@ -114,7 +146,7 @@ describe("Raft DTO in binary", function()
   it("refuses every truncation and every flipped bit", function()
     for _, type in ipairs(rpc.types) do
       local message = rpc.messages[type]
-      local body = raftrpc.encode("binary", cluster, message, type == "append" and rpc.entries or nil)
+      local body = raftrpc.encode("binary", cluster, message, rpc.beside[type])
       for length = 0, #body - 1 do refuses("binary", type, body:sub(1, length)) end
       refuses("binary", type, body .. "\0")
       for at = 1, #body do
@@ -134,6 +166,11 @@ describe("Raft DTO in binary", function()
   it("refuses bytes that are none", seeded.run(function(random)
     for _ = 1, 1000 do refuses("binary", "append", random.bytes(random.int(0, 200))) end
   end))
+
+  it("carries a piece of a snapshot as it is", function()
+    local body = raftrpc.encode("binary", cluster, rpc.messages.install, rpc.piece)
+    assert.equal(("<s4"):pack(rpc.piece), body:sub(-#rpc.piece - 4))
+  end)
 
   it("carries the entries as the log's own bytes", function()
     local body = raftrpc.encode("binary", cluster, rpc.messages.append, rpc.entries)
@@ -189,6 +226,54 @@ describe("Raft DTO in JSON", function()
     local body = '{"term":3,"leader_id":"n1","prev_log_index":4,"prev_log_term":1,"leader_commit":2,"entries":null}'
     assert(raftrpc.decode("json", cluster, "append", body))
   end)
+
+  it("carries a piece of a snapshot in base64, under the seed's names", function()
+    local body = json.decode(raftrpc.encode("json", cluster, rpc.messages.install, "a\0\xff\n"))
+    assert.same({ 75, "n1", math.maxinteger, 74, "YQD/Cg==", true },
+      { body.term, body.leader_id, body.last_included_index, body.last_included_term, body.data, body.done })
+    local reply = json.decode(raftrpc.encode("json", cluster, rpc.messages.install_reply))
+    assert.same({ 81, 83, 84, math.maxinteger, false },
+      { reply.term, reply.last_included_index, reply.last_included_term, reply.offset, reply.done })
+  end)
+
+  it("needs of a person's piece what the seed names: the offset is 0 then", function()
+    local message, piece = raftrpc.decode("json", cluster, "install",
+      '{"term":3,"leader_id":"n1","last_included_index":9,"last_included_term":2,"data":"aGk=","done":true}')
+    assert.same({ 3, 9, 2, 0, true },
+      { message.term, message.index, message.snapshot_term, message.offset, message.done })
+    assert.equal("hi", piece)
+  end)
+
+  local pieces_refused <const> = {
+    { "data: missing", "data", nil },
+    { "data: expected a string, got null", "data", "null" },
+    { "data: expected a string, got a number", "data", "5" },
+    { "data: expected a string, got an array", "data", "[1]" },
+    { "data: expected base64 (RFC 4648, padded)", "data", '"aGk"' },
+    { "data: expected base64 (RFC 4648, padded)", "data", '"aGk=="' },
+    { "data: expected base64 (RFC 4648, padded)", "data", '"aGl="' },
+    { "data: expected base64 (RFC 4648, padded)", "data", '"aG k="' },
+    { "data: expected base64 (RFC 4648, padded)", "data", '"aGk=\\n"' },
+    { "data: expected base64 (RFC 4648, padded)", "data", '"a-_="' },
+    { "data: expected base64 (RFC 4648, padded)", "data", '"\\u00e4\\u00e4"' },
+    { "last_included_index: missing", "last_included_index", nil },
+    { "last_included_term: missing", "last_included_term", nil },
+    { "done: missing", "done", nil },
+    { "done: expected a boolean, got a number", "done", "1" },
+    { "offset: expected an integer from 0 to 9223372036854775807", "offset", "-1" },
+    { "offset: expected a number, got a string", "offset", '"0"' },
+    { "leader_id: missing", "leader_id", nil },
+  }
+  for _, case in ipairs(pieces_refused) do
+    it(("refuses a piece of a snapshot with %s %s"):format(case[2], case[3] or "left out"), function()
+      local fields = { term = "3", leader_id = '"n1"', last_included_index = "9", last_included_term = "2",
+        offset = "0", data = '"aGk="', done = "true" }
+      fields[case[2]] = case[3]
+      local parts = {}
+      for name, value in pairs(fields) do parts[#parts + 1] = ('"%s":%s'):format(name, value) end
+      assert.equal(case[1], refuses("json", "install", "{" .. table.concat(parts, ",") .. "}"))
+    end)
+  end
 
   local refused <const> = {
     { "term: missing", { term = "absent" } },

@@ -7,7 +7,7 @@ local rpc = require "spec.raft.transporthttp.rpc"
 local BINARY <const> = "Content-Type: application/x-kvserver-raft"
 local paths <const> = {
   append = "/raft/append_entries", vote = "/raft/request_vote", read = "/raft/read_index",
-  timeout_now = "/raft/timeout_now",
+  timeout_now = "/raft/timeout_now", install = "/raft/install_snapshot",
 }
 local VOTE <const> = '{"term":5,"candidate_id":"n1","last_log_index":3,"last_log_term":2}'
 
@@ -63,6 +63,50 @@ describe("Raft routes", function()
       b:reply(came.token, answer)
       rpc.assert_message(answer, rpc.take(a).message)
     end
+  end)
+
+  it("bring a snapshot in pieces to the node [TestTransportHTTP_InstallSnapshot_Base64RoundTrip]", function()
+    for _, as_json in ipairs { true, false } do
+      local b <close> = rpc.serve "n2"
+      local a <close> = rpc.serve("n1", { n2 = b:port() }, { json = as_json })
+      local pieces = { ("\0\xff\n"):rep(100000), rpc.piece, "" }
+      local offset = 0
+      for place, piece in ipairs(pieces) do
+        local message = { type = "install", from = 1, to = 2, term = 7, life = 3, index = 99, snapshot_term = 6,
+          offset = offset, done = place == #pieces }
+        a:send(message, piece)
+        local came = rpc.take(b)
+        rpc.assert_message(message, came.message)
+        assert.equal(piece, came.entries)
+        offset = offset + #piece
+        local answer = { type = "install_reply", from = 2, to = 1, term = 7, life = 4, index = 99, snapshot_term = 6,
+          offset = offset, done = place == #pieces }
+        b:reply(came.token, answer)
+        rpc.assert_message(answer, rpc.take(a).message)
+      end
+    end
+  end)
+
+  it("answer 400 to a piece of a snapshot that is no base64, without asking the node", function()
+    local b <close> = rpc.serve "n2"
+    local body = '{"term":3,"leader_id":"n1","last_included_index":9,"last_included_term":2,"data":"%s","done":true}'
+    local status, answer = refused(b, body:format "a!==", nil, paths.install)
+    assert.same({ 400, "data: expected base64 (RFC 4648, padded)" }, { status, answer.err_msg })
+    status, answer = refused(b, body:format(("A"):rep(5592408)), nil, paths.install)
+    assert.same({ 400, "data: more than 4194304 bytes" }, { status, answer.err_msg })
+  end)
+
+  it("speak JSON with a person who sends a snapshot", function()
+    local b <close> = rpc.serve "n2"
+    local body = '{"term":3,"leader_id":"n1","last_included_index":9,"last_included_term":2,"data":"aGk=","done":true}'
+    local reply = ask(b, paths.install, body, nil, function(came)
+      assert.equal("hi", came.entries)
+      return { type = "install_reply", from = 2, to = 1, term = 3, index = 9, snapshot_term = 2, offset = 2,
+        done = true }
+    end)
+    assert.equal(200, reply.status)
+    local answer = json.decode(reply.body)
+    assert.same({ 3, 9, 2, true }, { answer.term, answer.last_included_index, answer.offset, answer.done })
   end)
 
   it("bring a read and its answer, and TimeoutNow, which has none", function()

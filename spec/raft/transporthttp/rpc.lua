@@ -46,6 +46,10 @@ M.entries = raft.encode_entries {
   { term = 5, command = { op = "mdelete", keys = { "a", "b" } } },
 }
 
+--- A piece of a snapshot: every byte there is.
+M.piece = ""
+for byte = 0, 255 do M.piece = M.piece .. string.char(byte) end
+
 local BIG <const> = 9223372036854775807
 
 --- One message of each type, from n1 to n2, no two fields alike; with the largest numbers.
@@ -53,7 +57,8 @@ M.messages = {
   append = { type = "append", from = 1, to = 2, term = 6, life = -1, prev_index = 7, prev_term = 1, commit_index = 4,
     to_life = -2, round = -3 },
   append_reply = { type = "append_reply", from = 1, to = 2, term = BIG, life = 11, success = true, proven = true,
-    match_index = 12, prev_index = 13, conflict_index = 14, conflict_term = 15, round = -16 },
+    match_index = 12, prev_index = 13, conflict_index = 14, conflict_term = 15, round = -16,
+    disk_full = true },
   vote = { type = "vote", from = 1, to = 2, term = BIG, life = 21, pre = true, transfer = false, last_index = BIG,
     last_term = 23 },
   vote_reply = { type = "vote_reply", from = 1, to = 2, term = 31, life = 32, pre = false, granted = true,
@@ -62,10 +67,19 @@ M.messages = {
   read = { type = "read", from = 1, to = 2, term = 51, life = -52, id = -53 },
   read_reply = { type = "read_reply", from = 1, to = 2, term = 61, life = 62, id = -63, to_life = 64, ok = true,
     index = BIG },
+  install = { type = "install", from = 1, to = 2, term = 75, life = -72, index = BIG, snapshot_term = 74,
+    offset = BIG - 256, done = true },
+  install_reply = { type = "install_reply", from = 1, to = 2, term = 81, life = 82, index = 83, snapshot_term = 84,
+    offset = BIG, done = false },
 }
 
+--- What travels beside them.
+M.beside = { append = M.entries, install = M.piece }
+
 --- Their types, always in the same order.
-M.types = { "append", "append_reply", "vote", "vote_reply", "timeout_now", "read", "read_reply" }
+M.types = {
+  "append", "append_reply", "vote", "vote_reply", "timeout_now", "read", "read_reply", "install", "install_reply",
+}
 
 --- Compares the fields that `expected` has.
 function M.assert_message(expected, got, ...)

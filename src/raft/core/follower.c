@@ -190,11 +190,11 @@ static void reset_log(struct raft *raft, uint64_t index, uint64_t term, struct r
   out->install = RAFT_INSTALL_RESET;
 }
 
-/* A leader holds whatever is committed, in its log. */
-void raft_installed(struct raft *raft, uint64_t index, uint64_t term, struct raft_output *out) {
+/* What the owner remembers of it is disk work in any case. A leader holds whatever is committed, in its log. */
+void raft_snapshot(struct raft *raft, uint64_t index, uint64_t term, struct raft_output *out) {
+  raft_sync_number(raft, out);
   if (index <= raft->commit_index) return;
   if (index <= raft->last_index && raft_term_of(raft, index) == term) {
-    raft_sync_number(raft, out);
     out->install = RAFT_INSTALL_KEEP;
   } else if (raft->role != RAFT_LEADER) {
     reset_log(raft, index, term, out);

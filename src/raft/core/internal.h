@@ -52,7 +52,7 @@ void raft_refuse_append(struct raft *raft, const struct raft_message *message, s
 void raft_handle_install(struct raft *raft, const struct raft_message *message, struct raft_output *out);
 void raft_refuse_install(struct raft *raft, const struct raft_message *message, struct raft_output *out);
 /* A snapshot up to (index, term) is durable. */
-void raft_installed(struct raft *raft, uint64_t index, uint64_t term, struct raft_output *out);
+void raft_snapshot(struct raft *raft, uint64_t index, uint64_t term, struct raft_output *out);
 
 /* ---- leader.c ---- */
 

@@ -250,8 +250,8 @@ static void dispatch(struct raft *raft, const struct raft_event *event, struct r
   case RAFT_EVENT_LEARN:
     learn(raft, event->term, event->index);
     break;
-  case RAFT_EVENT_INSTALLED:
-    raft_installed(raft, event->index, event->term, out);
+  case RAFT_EVENT_SNAPSHOT:
+    raft_snapshot(raft, event->index, event->term, out);
     break;
   case RAFT_EVENT_DISK:
     raft->disk_full = event->disk_full;

@@ -101,7 +101,7 @@ enum raft_event_type {
   RAFT_EVENT_PEER_DOWN, /* the link to `peer` broke: what was in flight is lost */
   RAFT_EVENT_TRANSFER,  /* hand leadership to `peer` (thesis 3.10) */
   RAFT_EVENT_LEARN,     /* the leader of `term` answered a read: `index` is committed there */
-  RAFT_EVENT_INSTALLED, /* a snapshot from a leader, up to (`index`, `term`), is durable here */
+  RAFT_EVENT_SNAPSHOT,  /* a snapshot up to (`index`, `term`), own or a leader's, is durable here */
   RAFT_EVENT_DISK       /* whether there is room for entries: `disk_full` */
 };
 
@@ -125,8 +125,8 @@ enum raft_append_source { RAFT_APPEND_NONE, RAFT_APPEND_NOOP, RAFT_APPEND_PROPOS
 enum raft_install_action {
   RAFT_INSTALL_NONE,
   RAFT_INSTALL_TAKE, /* the message's piece of a snapshot is to be taken, and answered by the owner */
-  RAFT_INSTALL_KEEP, /* INSTALLED: the log holds (index, term); the state up to there is the snapshot's */
-  RAFT_INSTALL_RESET /* INSTALLED: the log is to be empty and end at (index, term); the state is the snapshot's */
+  RAFT_INSTALL_KEEP, /* SNAPSHOT: the log holds (index, term); the state up to there is the snapshot's */
+  RAFT_INSTALL_RESET /* SNAPSHOT: the log is to be empty and end at (index, term); the state is the snapshot's */
 };
 
 struct raft_output {

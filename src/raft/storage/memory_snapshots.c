@@ -57,23 +57,31 @@ static enum status write(struct snapshot_store *store, struct snapshot_writer *w
   return STATUS_OK;
 }
 
+static enum status check_mark(const struct snapshot_reader *newest, struct snapshot_mark mark, struct error *err) {
+  if (mark.index == 0 || mark.term == 0)
+    return error_set(err, STATUS_INVALID, "a snapshot covers an entry of an index and a term");
+  bool contradicts = newest != NULL && newest->mark.index == mark.index && newest->mark.term != mark.term;
+  return contradicts ? error_set(err, STATUS_INVALID, "there is a snapshot of the same index and another term")
+                     : STATUS_OK;
+}
+
 /* An older one than what is there is not needed by anybody. */
 static enum status publish(struct snapshot_store *store, struct snapshot_writer *writer, struct snapshot_mark mark,
                            struct error *err) {
   struct mem_snapshots *snapshots = snapshots_of(store);
-  (void)err;
   struct snapshot_reader *snapshot = xcalloc(1, sizeof *snapshot);
   *snapshot = (struct snapshot_reader){.holders = 1, .mark = mark, .data = writer->data};
   free(writer);
   lock(snapshots);
   struct snapshot_reader *goes = snapshot;
-  if (snapshots->newest == NULL || mark.index >= snapshots->newest->mark.index) {
+  enum status status = check_mark(snapshots->newest, mark, err);
+  if (status == STATUS_OK && (snapshots->newest == NULL || mark.index >= snapshots->newest->mark.index)) {
     goes = snapshots->newest;
     snapshots->newest = snapshot;
   }
   let_go(goes);
   unlock(snapshots);
-  return STATUS_OK;
+  return status;
 }
 
 static void discard(struct snapshot_store *store, struct snapshot_writer *writer) {
@@ -124,15 +132,11 @@ static void close(struct snapshot_store *store, struct snapshot_reader *reader) 
   unlock(snapshots_of(store));
 }
 
+/* There is only the newest. */
 static enum status remove_before(struct snapshot_store *store, uint64_t index, struct error *err) {
-  struct mem_snapshots *snapshots = snapshots_of(store);
+  (void)store;
+  (void)index;
   (void)err;
-  lock(snapshots);
-  if (snapshots->newest != NULL && snapshots->newest->mark.index < index) {
-    let_go(snapshots->newest);
-    snapshots->newest = NULL;
-  }
-  unlock(snapshots);
   return STATUS_OK;
 }
 

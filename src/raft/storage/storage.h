@@ -82,7 +82,8 @@ struct snapshot_store_ops {
   enum status (*write)(struct snapshot_store *store, struct snapshot_writer *writer, struct bytes chunk,
                        struct error *err);
   /* Makes it durable, as a whole, under its mark; one of the same mark is replaced. Takes the writer in every case: on
-   * an error there is nothing, or, after a power cut, perhaps the whole. */
+   * an error there is nothing, or, after a power cut, perhaps the whole. STATUS_INVALID for index or term 0, and when
+   * there is one of the same index and another term. */
   enum status (*publish)(struct snapshot_store *store, struct snapshot_writer *writer, struct snapshot_mark mark,
                          struct error *err);
   void (*discard)(struct snapshot_store *store, struct snapshot_writer *writer); /* takes; nothing is left */
@@ -97,7 +98,7 @@ struct snapshot_store_ops {
   enum status (*read)(struct snapshot_store *store, struct snapshot_reader *reader, uint64_t offset, void *data,
                       size_t len, size_t *got, struct error *err);
   void (*close)(struct snapshot_store *store, struct snapshot_reader *reader);
-  /* Removes those with an index below. */
+  /* Removes those with an index below, but never the newest. */
   enum status (*remove_before)(struct snapshot_store *store, uint64_t index, struct error *err);
 };
 struct snapshot_store {
@@ -125,6 +126,8 @@ struct raft_storage_ops {
   /* Bytes of encoded entries (raft/storage/entry.h) that can be appended until the next sync and find room for certain;
    * what is behind that waits until there is room, and nothing is lost. UINT64_MAX: no limit. */
   uint64_t (*room)(struct raft_storage *storage);
+  /* There is no more room to be had than that, until somebody frees some. */
+  bool (*full)(struct raft_storage *storage);
   /* It failed, perhaps while nobody asked for anything: no sync completes any more. */
   bool (*failed)(struct raft_storage *storage);
 };

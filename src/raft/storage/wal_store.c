@@ -205,12 +205,16 @@ static uint64_t storage_room(struct raft_storage *base) {
   return wal_room(wal_of(base));
 }
 
+static bool storage_full(struct raft_storage *base) {
+  return wal_of(base)->disk_full;
+}
+
 static bool storage_failed(struct raft_storage *base) {
   return wal_of(base)->failed;
 }
 
-static const struct raft_storage_ops storage_ops = {storage_sync, storage_record_snapshot, storage_snapshot,
-                                                    storage_room, storage_failed};
+static const struct raft_storage_ops storage_ops = {
+    storage_sync, storage_record_snapshot, storage_snapshot, storage_room, storage_full, storage_failed};
 
 void wal_store_init(struct wal *wal) {
   wal->stable.ops = &stable_ops;

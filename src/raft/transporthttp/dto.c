@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "raft/storage/entry.h"
+#include "types/limits.h"
 
 /* ---- the tables ---- */
 
@@ -148,9 +149,22 @@ void dto_fill(struct dto *dto, const struct cluster *cluster, const struct raft_
 
 /* ---- rules ---- */
 
-enum status dto_check(const struct dto *dto, struct error *err) {
+static enum status check_install(const struct dto *dto, struct error *err) {
+  const struct raft_install *install = &dto->message.as.install;
+  size_t len = dto->entries.len;
+  if (install->index == 0) return error_set(err, STATUS_INVALID, "last_included_index: must not be 0");
+  if (install->term == 0) return error_set(err, STATUS_INVALID, "last_included_term: must not be 0");
+  if (install->term > dto->message.term)
+    return error_set(err, STATUS_INVALID, "term: below that of the snapshot's last entry");
+  if (len > RAFT_PIECE_BYTES_MAX)
+    return error_set(err, STATUS_INVALID, "data: more than %d bytes", RAFT_PIECE_BYTES_MAX);
+  if (len == 0 && !install->done) return error_set(err, STATUS_INVALID, "data: empty, and not the last piece");
+  if (install->offset > DTO_NUMBER_MAX - len) return error_set(err, STATUS_INVALID, "offset: too large");
+  return STATUS_OK;
+}
+
+static enum status check_append(const struct dto *dto, struct error *err) {
   const struct raft_append *append = &dto->message.as.append;
-  if (dto->message.type != RAFT_APPEND) return STATUS_OK;
   if (append->prev_index > DTO_NUMBER_MAX - append->entries_count)
     return error_set(err, STATUS_INVALID, "prev_log_index: too large for so many entries");
   struct bytes rest = dto->entries;
@@ -165,6 +179,11 @@ enum status dto_check(const struct dto *dto, struct error *err) {
   if (rest.len > 0) return error_set(err, STATUS_INVALID, "entries: bytes behind the last one");
   if (term > dto->message.term) return error_set(err, STATUS_INVALID, "term: below that of an entry");
   return STATUS_OK;
+}
+
+enum status dto_check(const struct dto *dto, struct error *err) {
+  if (dto->message.type == RAFT_APPEND) return check_append(dto, err);
+  return dto->message.type == RAFT_INSTALL ? check_install(dto, err) : STATUS_OK;
 }
 
 enum status dto_identify(struct dto *dto, const struct cluster *cluster, struct error *err) {

@@ -13,9 +13,11 @@
 
 struct dto {
   struct raft_message message; /* `from` and `to` are dto_identify's business; append.terms and after_sync no one's */
-  struct bytes entries;        /* RAFT_APPEND: append.entries_count of them, as raft/storage/entry.h says; borrowed */
-  bool has_cluster;            /* JSON may leave it out */
-  uint64_t cluster;            /* the sender's cluster.identity */
+  /* RAFT_APPEND: append.entries_count of them, as raft/storage/entry.h says; RAFT_INSTALL: the piece of the snapshot;
+   * borrowed */
+  struct bytes entries;
+  bool has_cluster;                 /* JSON may leave it out */
+  uint64_t cluster;                 /* the sender's cluster.identity */
   char from[NODE_ID_BYTES_MAX + 1]; /* "": not said (replies in JSON) */
   char to[NODE_ID_BYTES_MAX + 1];   /* "": not said (JSON) */
   const char *from_address;         /* HOST:PORT, for people who read the JSON; NULL: left out; borrowed */
@@ -58,7 +60,8 @@ bool dto_set_id(char id[NODE_ID_BYTES_MAX + 1], struct bytes text);
 void dto_fill(struct dto *dto, const struct cluster *cluster, const struct raft_message *message, struct bytes entries);
 
 /* What must hold of a request or reply in any encoding: exactly the entries that it says, with terms that a leader's
- * log can have. STATUS_INVALID with a message that names the field. */
+ * log can have; a piece of a snapshot that there can be, of at most RAFT_PIECE_BYTES_MAX. STATUS_INVALID with a message
+ * that names the field. */
 enum status dto_check(const struct dto *dto, struct error *err);
 
 /* Fills message.from and message.to. STATUS_NOT_FOUND with a message when the sender belongs to another cluster, is no

@@ -32,10 +32,9 @@ void dto_binary_encode(const struct dto *dto, struct buffer *out) {
   append_id(out, dto->to);
   for (size_t i = 0; i < shape->fields_count; i++)
     buffer_append_le(out, dto_get(message, &shape->fields[i]), field_bytes(&shape->fields[i]));
-  if (message->type == RAFT_APPEND) {
-    buffer_append_le(out, message->as.append.entries_count, 4);
-    buffer_append_bytes(out, dto->entries);
-  }
+  if (message->type == RAFT_APPEND) buffer_append_le(out, message->as.append.entries_count, 4);
+  if (message->type == RAFT_INSTALL) buffer_append_le(out, dto->entries.len, 4);
+  buffer_append_bytes(out, dto->entries);
   le_store(out->data, checksum_of(buffer_view(out)), CHECKSUM_BYTES);
 }
 
@@ -82,11 +81,22 @@ static enum status take_fields(struct bytes *rest, struct raft_message *message,
     if (!take_le(rest, field_bytes(field), &value) || !dto_set(message, field, value))
       return error_set(err, STATUS_INVALID, "%s: cut short or out of range", field->name);
   }
-  if (message->type != RAFT_APPEND)
-    return rest->len == 0 ? STATUS_OK : error_set(err, STATUS_INVALID, "body: bytes behind its end");
+  return STATUS_OK;
+}
+
+/* What travels beside the message: all that is left. */
+static enum status take_entries(struct bytes rest, struct dto *out, struct error *err) {
+  enum raft_message_type type = out->message.type;
   uint64_t count;
-  if (!take_le(rest, 4, &count)) return error_set(err, STATUS_INVALID, "entries: cut short");
-  message->as.append.entries_count = (uint32_t)count;
+  if (type != RAFT_APPEND && type != RAFT_INSTALL)
+    return rest.len == 0 ? STATUS_OK : error_set(err, STATUS_INVALID, "body: bytes behind its end");
+  if (!take_le(&rest, 4, &count))
+    return error_set(err, STATUS_INVALID, "%s: cut short", type == RAFT_APPEND ? "entries" : "data");
+  if (type == RAFT_APPEND)
+    out->message.as.append.entries_count = (uint32_t)count;
+  else if (count != rest.len)
+    return error_set(err, STATUS_INVALID, "data: not as long as it says");
+  out->entries = rest;
   return STATUS_OK;
 }
 
@@ -95,9 +105,8 @@ enum status dto_binary_decode(struct bytes body, enum raft_message_type type, st
   memset(&dto, 0, sizeof dto);
   enum status status = take_head(&body, type, &dto, err);
   if (status == STATUS_OK) status = take_fields(&body, &dto.message, err);
-  if (status != STATUS_OK) return status;
-  if (type == RAFT_APPEND) dto.entries = body;
-  status = dto_check(&dto, err);
+  if (status == STATUS_OK) status = take_entries(body, &dto, err);
+  if (status == STATUS_OK) status = dto_check(&dto, err);
   if (status == STATUS_OK) *out = dto;
   return status;
 }

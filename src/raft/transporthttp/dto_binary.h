@@ -3,6 +3,7 @@
  *   u64 checksum (XXH3, of all that follows) | u8 version = 1 | u8 type | u64 cluster
  *   u8 n, sender's id | u8 n, receiver's id | the type's fields in the order of its table: u64, or u8 for a flag
  *   append only: u32 count, then that many entries exactly as they stand in the log (raft/storage/entry.h)
+ *   install only: u32 bytes, then that many bytes of the snapshot
  *
  * Any thread. */
 #ifndef KV_RAFT_TRANSPORTHTTP_DTO_BINARY_H

@@ -4,6 +4,8 @@
  *    "entries":[{"index":1,"term":3,"cmd":{"client_id":"c","seq":1,"op":"put","key":"k","value":"v"}},
  *               {"index":2,"term":3,"cmd":null}]}
  *
+ *   {"term":3,"leader_id":"n1","last_included_index":9,"last_included_term":2,"offset":0,"data":"base64","done":true}
+ *
  * A no-op's cmd is null. Values that are not UTF-8 are base64 in the twin field (value_base64, expected_base64). What
  * the protocol needs beyond the seed (cluster, to, life, round, ...) may be absent: then it is 0, or unchecked.
  * Integers are exact over 64 bits. Unknown fields are ignored. Any thread. */

@@ -9,8 +9,13 @@
 #include "raft/storage/entry.h"
 #include "types/command.h"
 #include "types/json.h"
+#include "types/limits.h"
 
-enum { PATH_CHARS_MAX = 96, CLUSTER_HEX_CHARS = 16 };
+enum {
+  PATH_CHARS_MAX = 96,
+  CLUSTER_HEX_CHARS = 16,
+  PIECE_CHARS_MAX = (RAFT_PIECE_BYTES_MAX + 2) / 3 * 4 /* in base64 */
+};
 
 enum place { AT_ROOT, IN_MESSAGE, IN_ENTRIES, IN_ENTRY, IN_COMMAND, IN_ITEMS, IN_ITEM, IN_KEYS, PLACES };
 
@@ -26,6 +31,7 @@ enum what {
   CLUSTER,
   TO,
   ENTRIES,
+  DATA,
   INDEX,
   TERM,
   CMD,
@@ -54,6 +60,7 @@ static const struct known knowns[] = {
     {IN_MESSAGE, "cluster", CLUSTER, KIND_STRING},
     {IN_MESSAGE, "to", TO, KIND_STRING},
     {IN_MESSAGE, "entries", ENTRIES, KIND_ARRAY},
+    {IN_MESSAGE, "data", DATA, KIND_STRING},
     {IN_ENTRY, "index", INDEX, KIND_NUMBER},
     {IN_ENTRY, "term", TERM, KIND_NUMBER},
     {IN_ENTRY, "cmd", CMD, KIND_OBJECT},
@@ -208,12 +215,24 @@ static const char *keep_text(struct reader *r, struct bytes text, struct bytes *
   return NULL;
 }
 
+static const char *take_base64(struct reader *r, struct bytes text, struct buffer *out) {
+  return base64_decode(text, out) == STATUS_OK ? NULL : refuse(r, r->field.name, "expected base64 (RFC 4648, padded)");
+}
+
 static const char *keep_base64(struct reader *r, struct bytes text, struct bytes *out) {
   struct buffer *kept = &r->scratch->text;
   size_t start = kept->len;
-  if (base64_decode(text, kept) != STATUS_OK) return refuse(r, r->field.name, "expected base64 (RFC 4648, padded)");
-  *out = bytes_make(kept->data + start, kept->len - start);
-  return NULL;
+  const char *fault = take_base64(r, text, kept);
+  if (fault == NULL) *out = bytes_make(kept->data + start, kept->len - start);
+  return fault;
+}
+
+/* Too long a piece is not even decoded. */
+static const char *take_data(struct reader *r, struct bytes text) {
+  char what[64];
+  snprintf(what, sizeof what, "more than %d bytes", RAFT_PIECE_BYTES_MAX);
+  if (text.len > PIECE_CHARS_MAX) return refuse(r, r->field.name, what);
+  return take_base64(r, text, &r->scratch->entries);
 }
 
 /* The value or expected that has come already in the other encoding. */
@@ -248,6 +267,7 @@ static const char *take_value(struct reader *r, struct bytes text) {
   if (what == TERM) return take_number(r, name, text, &r->term);
   if (what == SEQ) return take_number(r, name, text, &r->command.seq);
   if (what == OP) return take_op(r, text);
+  if (what == DATA) return take_data(r, text);
   return take_operand(r, text);
 }
 
@@ -413,6 +433,11 @@ static bool find_scalar(struct reader *r, struct bytes name) {
   return false;
 }
 
+static bool belongs(enum what what, enum raft_message_type type) {
+  if (what == ENTRIES) return type == RAFT_APPEND;
+  return what != DATA || type == RAFT_INSTALL;
+}
+
 static const char *on_field(void *context, struct bytes name) {
   struct reader *r = context;
   if (r->skipping > 0) return NULL;
@@ -423,10 +448,9 @@ static const char *on_field(void *context, struct bytes name) {
     if (sender == NULL) return NULL;
     if (bytes_equal(name, bytes_of(sender))) r->field = (struct known){IN_MESSAGE, sender, SENDER, KIND_STRING};
   }
-  bool is_append = r->dto->message.type == RAFT_APPEND;
   for (size_t i = 0; i < KNOWNS_COUNT && r->field.name == NULL; i++) {
     if (knowns[i].place != r->place || !bytes_equal(name, bytes_of(knowns[i].name))) continue;
-    if (knowns[i].what != ENTRIES || is_append) r->field = knowns[i];
+    if (belongs(knowns[i].what, r->dto->message.type)) r->field = knowns[i];
   }
   return NULL;
 }
@@ -495,10 +519,10 @@ static enum status check_whole(struct reader *r, struct error *err) {
     return error_set(err, STATUS_INVALID, "%s: missing", r->shape->sender_name);
   if (r->entries_count > 0 && r->first_index != r->dto->message.as.append.prev_index + 1)
     return error_set(err, STATUS_INVALID, "entries[0].index: not the one after prev_log_index");
-  if (r->dto->message.type == RAFT_APPEND) {
-    r->dto->message.as.append.entries_count = r->entries_count;
-    r->dto->entries = buffer_view(&r->scratch->entries);
-  }
+  if (r->dto->message.type == RAFT_INSTALL && (r->present[IN_MESSAGE] & BIT(DATA)) == 0)
+    return error_set(err, STATUS_INVALID, "data: missing");
+  if (r->dto->message.type == RAFT_APPEND) r->dto->message.as.append.entries_count = r->entries_count;
+  r->dto->entries = buffer_view(&r->scratch->entries);
   return dto_check(r->dto, err);
 }
 

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "base/base64.h"
 #include "raft/storage/entry.h"
 #include "types/command.h"
 #include "types/json.h"
@@ -100,6 +101,13 @@ static bool write_entries(struct buffer *out, const struct dto *dto) {
 
 /* ---- messages ---- */
 
+static void write_data(struct buffer *out, struct bytes piece) {
+  begin_field(out, "data");
+  buffer_append_byte(out, '"');
+  base64_encode(piece, out);
+  buffer_append_byte(out, '"');
+}
+
 static void write_sender(struct buffer *out, const struct dto_shape *shape, const struct dto *dto) {
   write_text(out, shape->sender_name, bytes_of(dto->from));
   if (dto->message.type == RAFT_APPEND && dto->from_address != NULL)
@@ -135,6 +143,7 @@ enum status dto_json_encode(const struct dto *dto, struct buffer *out) {
   if (is_request) write_sender(out, shape, dto);
   write_fields(out, shape, &dto->message);
   if (dto->message.type == RAFT_APPEND && !write_entries(out, dto)) return STATUS_INVALID;
+  if (dto->message.type == RAFT_INSTALL) write_data(out, dto->entries);
   if (is_request) write_identity(out, dto);
   buffer_append_byte(out, '}');
   return STATUS_OK;
