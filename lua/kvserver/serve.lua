@@ -53,10 +53,11 @@ local function start(config, over)
   return node
 end
 
--- A node alone is of no use before it leads; a member of a cluster serves before there is a leader.
+-- A node alone is of no use before it leads, and has applied its log; a member of a cluster serves before there is a
+-- leader.
 local function wait_until_of_use(node, config, over)
   if config.peers and next(config.peers, next(config.peers)) then return end
-  assert(task.wait_until(function() return node:status().role == "leader" or over:is_set() end, LEADER_MS))
+  assert(task.wait_until(function() return not node:status().not_ready or over:is_set() end, LEADER_MS))
 end
 
 local function url(config, port)

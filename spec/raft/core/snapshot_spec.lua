@@ -360,6 +360,41 @@ describe("a leader of members with full disks", function()
   end)
 end)
 
+describe("a leader of a member with a full disk", function()
+  local function entries_to(out, to)
+    local count = 0
+    for _, message in ipairs(sent_to(out, to)) do count = count + #message.terms end
+    return count
+  end
+
+  it("sends it entries with heartbeats only, whatever it answers", function()
+    local core = new_leader(0, 1)
+    accept(core, 2, 2)
+    accept(core, 2, 2, { disk_full = true })
+    core:step(FLUSH)
+    core:step { type = "propose", count = 3 }
+    assert.equal(0, entries_to(core:step(FLUSH), 2))
+    for _ = 1, 3 do
+      assert.equal(3, entries_to(heartbeat(core), 2))
+      accept(core, 2, 2, { disk_full = true })
+      assert.same({}, sent_to(core:step(FLUSH), 2))
+      refuse(core, 2, 5, 3)
+      assert.same({}, sent_to(core:step(FLUSH), 2))
+      accept(core, 2, 2, { disk_full = true })
+    end
+  end)
+
+  it("goes on as before once it has room", function()
+    local core = new_leader(0, 1)
+    accept(core, 2, 2, { disk_full = true })
+    core:step { type = "propose", count = 3 }
+    heartbeat(core)
+    accept(core, 2, 5)
+    core:step { type = "propose", count = 1 }
+    assert.equal(1, entries_to(core:step(FLUSH), 2))
+  end)
+end)
+
 describe("a member with a full disk", function()
   it("says so in its answers", function()
     local core = new_follower { 1, 1 }
