@@ -162,7 +162,8 @@ describe("the nemesis", function()
       bad:stop()
       for node = 1, 3 do
         local status = world:status(node)
-        assert.same({ true, false, false }, { status.up, status.paused, status.failed })
+        assert.same({ true, false, false, false, false },
+          { status.up, status.paused, status.faulty, status.failed, status.disk_full })
       end
       assert.is_true(world:run(10000, function() return world:leader() ~= nil end))
     end
