@@ -9,6 +9,7 @@
  *   fake:held()                                   -- {{op = "put", key = ..., value = ..., deadline_ms = ...}, ...}
  *   fake:complete(1, "ok", {index = 7, ok = true})
  *   fake:complete(1, "timeout")
+ *   fake:apply(node, 7, {op = "put", key = "k", value = "v"})   -- to the state of the node's
  *
  * Proposals are held, in their order, until `complete` ends one (1 is the oldest). Reads end with STATUS_OK at the end
  * of their turn, or are held too after fake:hold_reads(true) and ended by `complete_read`. A cancelled wait disappears
@@ -21,6 +22,7 @@
 #include "distributedkv/raft_node.h"
 #include "io/loop.h"
 #include "script/lua_command.h"
+#include "script/lua_server.h"
 #include "script/pending.h"
 
 static const char type_name[] = "fake_node";
@@ -361,6 +363,16 @@ static int complete_read(lua_State *L) {
   return 0;
 }
 
+/* apply(server, index, command) */
+static int apply(lua_State *L) {
+  struct kvsm *sm = lua_server_check_state(L, 2);
+  uint64_t index = (uint64_t)luaL_checkinteger(L, 3);
+  struct command command;
+  lua_command_push(L, 4, &command);
+  kvsm_apply(sm, index, &command);
+  return 0;
+}
+
 int luaopen_fake_node(lua_State *L) {
   static const luaL_Reg methods[] = {{"pointer", pointer},
                                      {"refuse", refuse},
@@ -376,6 +388,7 @@ int luaopen_fake_node(lua_State *L) {
                                      {"now_ms", get_now_ms},
                                      {"complete", complete},
                                      {"complete_read", complete_read},
+                                     {"apply", apply},
                                      {NULL, NULL}};
   static const luaL_Reg functions[] = {{"create", create}, {NULL, NULL}};
   luaL_newmetatable(L, type_name);
