@@ -125,8 +125,8 @@ M.rows = {
   { name = "segment-bytes", argument = "N", parse = integer(4096, GIB), default = 64 * MIB,
     help = "Size of a segment of the log on disk" },
   { name = "snapshot-threshold", argument = "N", parse = integer(0, math.maxinteger), default = 100000,
-    help = "A snapshot is taken when so many entries were applied since the last one, and they are as large as that one "
-      .. "is; 0 = never" },
+    help = "A snapshot is taken when so many entries were applied since the last one, and they are as large as that "
+      .. "one is; 0 = never" },
   { name = "config", argument = "FILE", parse = text, flag_only = true,
     help = "A Lua file that returns a table of these options, with _ for -; flags win over it" },
   { name = "script", argument = "FILE", parse = text, flag_only = true,

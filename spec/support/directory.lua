@@ -17,9 +17,12 @@ function M.new()
   return setmetatable({ path = path }, Directory)
 end
 
-function Directory:__close()
+--- Removes it, and all that is in it.
+function Directory:remove()
   os.execute(("rm -rf '%s'"):format(self.path))
 end
+
+Directory.__close = Directory.remove
 
 --- The whole of a file.
 -- @tparam string name

@@ -245,6 +245,18 @@ describe("a follower that is sent a snapshot", function()
     assert.equal(3, core:state().last_index)
   end)
 
+  it("acknowledges nothing behind it that only its old log had on disk", function()
+    local core = new_follower { 1, 1, 1, 1, 1 }
+    snapshot(core, 3, 2)
+    assert.equal(3, core:state().durable_index)
+    local function append()
+      return core:step { type = "message", message = { type = "append", from = 1, to = 2, term = 2, prev_index = 3,
+        prev_term = 2, commit_index = 3, round = 0, life = 3, terms = { 2, 2 } } }.messages[1]
+    end
+    assert.is_true(append().after_sync > 0)
+    assert.equal(3, append().match_index)
+  end)
+
   it("keeps what its log holds behind it when they match", function()
     local core = new_follower { 1, 1, 2, 2, 2 }
     assert.equal("keep", snapshot(core, 3, 2).install)
