@@ -85,6 +85,8 @@ endif
 ARGPARSE := /usr/share/lua/5.4/argparse.lua
 LUA_FILES := $(sort $(shell find lua -name '*.lua')) $(ARGPARSE)
 NATIVE_SPECS := $(patsubst spec/native/%.c,$(BUILD)/spec/%.so,$(sort $(wildcard spec/native/*.c)))
+# Preloaded into kvserver, also into one with sanitizers: it has none itself.
+LOSSY_DISK := $(BUILD)/spec/lossy_disk.so
 FUZZ_TARGETS := $(patsubst spec/fuzz/%.c,$(BUILD)/%,$(sort $(wildcard spec/fuzz/fuzz_*.c)))
 
 # ---- the program ----
@@ -158,12 +160,16 @@ run: deps
 
 # ---- specs ----
 
-native: $(NATIVE_SPECS)
+native: $(NATIVE_SPECS) $(LOSSY_DISK)
 	@:
 $(BUILD)/spec/%.so: spec/native/%.c Makefile $(BUILD)/compile.stamp
 	@mkdir -p $(@D)
 	$(call show,cc $<)
 	$(Q)$(COMPILE) -fPIC -shared -MMD -MP -MF $(@:.so=.d) -o $@ $<
+$(LOSSY_DISK): spec/torture/lossy_disk.c Makefile $(BUILD)/compile.stamp
+	@mkdir -p $(@D)
+	$(call show,cc $<)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE $(WARNINGS) -O2 -g -fPIC -shared -o $@ $< -lpthread
 -include $(NATIVE_SPECS:.so=.d)
 
 test: deps

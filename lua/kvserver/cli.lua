@@ -25,7 +25,7 @@ local function help_text()
     :usage("Usage: kvserver [OPTIONS]                 serve\n"
       .. "       kvserver [OPTIONS] FILE [ARG...]   run a Lua file in the embedded VM, as `lua FILE` would")
     :epilog("SIGINT and SIGTERM stop a serving node cleanly, a second signal at once. Exit codes: 0 done, 1 failed, "
-      .. "2 usage, 130 interrupted.")
+      .. "2 usage, 4 data directory refused, 130 interrupted.")
   for _, row in ipairs(options.rows) do
     local help = row.help
     if row.later then help = "Not in this version: " .. row.later end
@@ -112,10 +112,9 @@ end
 -- What the file says, with the flags over it.
 local function merge_file(given)
   if not given.config then return given end
-  local merged <const>, problem = config.load(given.config)
-  if not merged then usage_error(problem) end
-  for key, value in pairs(given) do merged[key] = value end
-  return merged
+  local file <const>, problem = config.load(given.config)
+  if not file then usage_error(problem) end
+  return config.merge(file, given)
 end
 
 --- Does what the arguments say.

@@ -133,6 +133,27 @@ local function check_fixed_leader(config)
   return nil, ("--fixed-leader: expected one of the peers, got %s"):format(leader)
 end
 
+-- One of the two says where a node keeps what it knows.
+local function check_data(config, given)
+  if not config.memory then return true end
+  if given.data ~= nil then return nil, "--memory: expected without --data" end
+  config.data = nil
+  return true
+end
+
+--- What the file says, with the flags over it: each of --data and --memory takes the place of the other, too.
+-- @tparam table file key -> checked value
+-- @tparam table flags key -> checked value
+-- @treturn table key -> checked value
+function M.merge(file, flags)
+  local merged = {}
+  for key, value in pairs(file) do merged[key] = value end
+  if flags.data then merged.memory = nil end
+  if flags.memory then merged.data = nil end
+  for key, value in pairs(flags) do merged[key] = value end
+  return merged
+end
+
 --- Fills in the defaults and checks what depends on more than one option.
 -- @tparam table given key -> checked value
 -- @treturn ?table the configuration, or nil and a message
@@ -147,8 +168,8 @@ function M.complete(given)
   end
   -- Who names the address in --peers need not say it again.
   if given.listen == nil and config.peers and config.peers[config.id] then config.listen = config.peers[config.id] end
-  for _, check in ipairs { check_peers, check_timing, check_fixed_leader } do
-    local ok, problem = check(config)
+  for _, check in ipairs { check_peers, check_timing, check_fixed_leader, check_data } do
+    local ok, problem = check(config, given)
     if not ok then return nil, problem end
   end
   return config

@@ -185,9 +185,9 @@ local function look_at_snapshot(d, file, index, term)
   }
 end
 
--- All of them, the oldest first; problems go to that list.
-local function look_at_snapshots(d, problems)
-  local found = list()
+-- All of them, the oldest first; problems; whether one went while they were read.
+local function look_at_snapshots(d)
+  local found, problems, gone = list(), {}, false
   for _, name in ipairs(d:list("snap") or {}) do
     local kind, index, term = snapshots.parse(name)
     local file <const> = "snap/" .. name
@@ -197,7 +197,8 @@ local function look_at_snapshots(d, problems)
       local snapshot, status, message = look_at_snapshot(d, file, index, term)
       local before <const> = found[#found]
       found[#found + 1] = snapshot
-      if not snapshot and status ~= "not_found" then problems[#problems + 1] = message end -- it may just have gone
+      gone = gone or status == "not_found"
+      if not snapshot and status ~= "not_found" then problems[#problems + 1] = message end
       if snapshot and not snapshot.valid then
         problems[#problems + 1] = ("%s: %s; %s"):format(file, snapshot.reason, ADVICE)
       end
@@ -206,7 +207,15 @@ local function look_at_snapshots(d, problems)
       end
     end
   end
-  return found
+  return found, problems, gone
+end
+
+-- A running node removes what it has a newer one for.
+local function look_at_snapshots_calmly(d)
+  for try = 1, TRIES do
+    local found, problems, gone = look_at_snapshots(d)
+    if not gone or try == TRIES then return found, problems end
+  end
 end
 
 -- The log may lack what its newest snapshot covers.
@@ -249,8 +258,10 @@ function M.look(path, options)
   local log, records, message = scan_calmly(d, report.in_use_by, how)
   report.log = log or { verdict = "unreadable", segments = list(), records_left_out = 0 }
   if not log or log.error then problems[1] = log and log.error or message end
-  report.snapshots = look_at_snapshots(d, problems)
-  if log and not log.error then problems[#problems + 1] = check_relied_on(log, report.snapshots) end
+  local found, more = look_at_snapshots_calmly(d)
+  report.snapshots = found
+  table.move(more, 1, #more, #problems + 1, problems)
+  if log and not log.error then problems[#problems + 1] = check_relied_on(log, found) end
   report.format, report.empty = format, not format and is_empty(report)
   if not format and not report.empty then table.insert(problems, 1, wrong) end
   report.ok = #problems == 0

@@ -7,6 +7,8 @@
 local M = {}
 
 local MIB <const> = 1024 * 1024
+local GIB <const> = 1024 * MIB
+local PATH_BYTES_MAX <const> = 4095
 local ELECTION_MS_MAX <const> = 60000
 local MEMBERS_MAX <const> = 16
 
@@ -32,6 +34,13 @@ end
 
 local function text(value)
   if type(value) ~= "string" or value == "" then return nil, "a text" end
+  return value
+end
+
+local function directory(value)
+  if type(value) ~= "string" or value == "" or #value > PATH_BYTES_MAX or value:find("\0", 1, true) then
+    return nil, ("a path of up to %d bytes"):format(PATH_BYTES_MAX)
+  end
   return value
 end
 
@@ -97,8 +106,6 @@ local function flag(value)
   return value
 end
 
-local NO_DISK <const> = "this version keeps everything in memory; run it with --memory"
-
 M.rows = {
   { name = "id", argument = "ID", parse = node_id, default = "n1", help = "Node id: 1 to 63 of a-z A-Z 0-9 . _ -" },
   { name = "listen", argument = "HOST:PORT", parse = M.address, default = "127.0.0.1:7000",
@@ -111,7 +118,15 @@ M.rows = {
     help = "How long a leader may be silent before another is elected, drawn from this range" },
   { name = "fixed-leader", argument = "ID", parse = node_id,
     help = "No elections: this member leads, in a new term at each start, and nobody else ever does" },
-  { name = "memory", parse = flag, default = false, help = "Keep everything in memory: nothing is written to disk" },
+  { name = "data", argument = "DIR", parse = directory, default = "./kvdata",
+    help = "Data directory; made when it is not there" },
+  { name = "memory", parse = flag, default = false,
+    help = "Keep everything in memory instead: nothing is written to disk" },
+  { name = "segment-bytes", argument = "N", parse = integer(4096, GIB), default = 64 * MIB,
+    help = "Size of a segment of the log on disk" },
+  { name = "snapshot-threshold", argument = "N", parse = integer(0, math.maxinteger), default = 100000,
+    help = "A snapshot is taken when so many entries were applied since the last one, and they are as large as that "
+      .. "one is; 0 = never" },
   { name = "config", argument = "FILE", parse = text, flag_only = true,
     help = "A Lua file that returns a table of these options, with _ for -; flags win over it" },
   { name = "script", argument = "FILE", parse = text, flag_only = true,
@@ -136,7 +151,7 @@ M.rows = {
     help = "logfmt or json; the log goes to stderr" },
   { name = "script-memory-bytes", argument = "N", parse = integer(0, math.maxinteger), default = 0,
     help = "Memory that Lua may use; 0 = no limit" },
-  { name = "inspect", argument = "DATA", parse = text, flag_only = true,
+  { name = "inspect", argument = "DATA", parse = directory, flag_only = true,
     help = "Show what is in a data directory, and whether a node could start from it; read-only" },
   { name = "json", parse = flag, flag_only = true, help = "With --inspect: as JSON" },
   { name = "records", parse = flag, flag_only = true,
@@ -144,9 +159,6 @@ M.rows = {
   { name = "version", parse = flag, flag_only = true, help = "Print the version and exit" },
   { name = "help", parse = flag, flag_only = true, help = "Print this text and exit" },
 
-  { name = "data", argument = "DIR", later = NO_DISK },
-  { name = "segment-bytes", argument = "N", later = NO_DISK },
-  { name = "snapshot-threshold", argument = "N", later = NO_DISK },
   { name = "async-result-ttl", argument = "SECONDS", later = "this version has no asynchronous writes" },
   { name = "console", argument = "[TARGET]", later = "this version has no admin console", flag_only = true,
     optional_argument = true },

@@ -1,5 +1,4 @@
---- `kvserver [OPTIONS]`: a node that serves until a signal stops it.
-local log = require "kvserver.log"
+--- `kvserver [OPTIONS]`: a node that serves until a signal stops it, or its storage fails.
 local server = require "kvserver.server"
 local task = require "kvserver.task"
 local uv = require "luv"
@@ -7,26 +6,30 @@ local uv = require "luv"
 local M = {}
 
 local GRACE_MS <const> = 2000 -- for answers to requests in flight
+local OPEN_MS <const> = 1000000000 -- a large log on a slow disk takes its time, and says so
 local LEADER_MS <const> = 60000 -- a node alone leads at once, unless its disk is very slow
+local EXIT_FAILED <const> = 1
+local EXIT_REFUSED <const> = 4
 local EXIT_INTERRUPTED <const> = 130
 
 -- An event that SIGINT or SIGTERM sets; a second signal ends the process on the spot.
 local function stop_signal()
-  local stopped = task.event()
+  local over = task.event()
+  local signalled = false
   for _, name in ipairs { "sigint", "sigterm" } do
     local handle = uv.new_signal()
     handle:start(name, function()
-      if stopped:is_set() then os.exit(EXIT_INTERRUPTED) end
-      stopped:set(name)
+      if signalled then os.exit(EXIT_INTERRUPTED) end
+      signalled = true
+      over:set()
     end)
   end
-  return stopped
+  return over
 end
 
--- A node alone is of no use before it leads; a member of a cluster serves before there is a leader.
-local function wait_until_of_use(node, config)
-  if config.peers and next(config.peers, next(config.peers)) then return end
-  assert(task.wait_until(function() return node:status().role == "leader" end, LEADER_MS))
+local function fail(why, code)
+  io.stderr:write("kvserver: ", why, "\n")
+  os.exit(code, true)
 end
 
 -- Of all options, those of the node.
@@ -36,6 +39,27 @@ local function node_options(config)
   return chosen
 end
 
+-- The node; nil when a signal came while its data directory was being opened.
+local function start(config, over)
+  local started = task.event()
+  local starting = task.spawn(function() started:set(server.start(node_options(config))) end)
+  task.wait_until(function() return started:is_set() or over:is_set() end, OPEN_MS)
+  if not started:is_set() then
+    starting:cancel()
+    return nil
+  end
+  local _, node, why, kind = started:wait()
+  if not node then fail(why, kind == "refused" and EXIT_REFUSED or EXIT_FAILED) end
+  return node
+end
+
+-- A node alone is of no use before it leads, and has applied its log; a member of a cluster serves before there is a
+-- leader.
+local function wait_until_of_use(node, config, over)
+  if config.peers and next(config.peers, next(config.peers)) then return end
+  assert(task.wait_until(function() return not node:status().not_ready or over:is_set() end, LEADER_MS))
+end
+
 local function url(config, port)
   return ("http://%s:%d"):format(config.listen:match("^(.+):%d+$"), port)
 end
@@ -43,20 +67,17 @@ end
 --- Serves, until a signal says stop.
 -- @tparam table config complete, of kvserver.config
 function M.run(config)
-  local stopped = stop_signal()
-  local node <close>, why = server.start(node_options(config))
-  if not node then
-    io.stderr:write("kvserver: ", why, "\n")
-    os.exit(1, true)
+  local over = stop_signal()
+  local node <close> = start(config, over)
+  if not node then return end
+  task.spawn(function() over:set(node:wait_failed()) end)
+  wait_until_of_use(node, config, over)
+  if not over:is_set() then
+    print(("kvserver %s ready on %s"):format(config.id, url(config, node:port())))
+    io.stdout:flush()
   end
-  if not config.memory then
-    log.write("warn", "server", "nothing_is_written_to_disk",
-      { hint = "this version keeps everything in memory; --memory says that this is meant" })
-  end
-  wait_until_of_use(node, config)
-  print(("kvserver %s ready on %s"):format(config.id, url(config, node:port())))
-  io.stdout:flush()
-  stopped:wait()
+  local _, failure = over:wait()
+  if failure then fail(failure, EXIT_FAILED) end
   node:stop(GRACE_MS)
 end
 

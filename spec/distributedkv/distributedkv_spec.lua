@@ -13,17 +13,10 @@ local function held(fake, list, count)
   return found
 end
 
--- A node of the fake's whose state machine holds a = "1" at index 2, as restored from another node's snapshot.
+-- A node of the fake's whose state machine holds a = "1" at index 2.
 local function node_with_state(config, fake)
-  local path = os.tmpname()
-  do
-    local source <close> = http.node()
-    source:ask("PUT /kv/a", '{"value":"1"}')
-    assert(source.server:snapshot(path))
-  end
   local node = http.node(config, fake)
-  assert(node.server:restore(path))
-  os.remove(path)
+  fake:apply(node.server, 2, { op = "put", key = "a", value = "1" })
   return node
 end
 

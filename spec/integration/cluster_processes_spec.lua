@@ -104,7 +104,9 @@ end)
 describe("scenarios/cluster.lua", function()
   it("says how to use the cluster once it has a leader, and stops all of it on SIGINT", function()
     local host = cluster.own_host()
-    local script <close> = process.spawn { args = { process.self(), "--script", "scenarios/cluster.lua", host } }
+    local script <close> = process.spawn {
+      args = { process.self(), "--script", "scenarios/cluster.lua", host, "--memory" },
+    }
     local leader = script:wait_line("; (n%d) leads", 20000)
     assert.matches("^n[123]$", leader)
     script:kill("sigint")

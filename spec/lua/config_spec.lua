@@ -44,7 +44,9 @@ describe("config.load", function()
     { "return { write_mode = 'async' }",
       'write_mode: expected sync (async is not in this version), got "async"' },
     { "return { log_level = 'loud' }", 'log_level: expected one of debug, info, warn, error, got "loud"' },
-    { "return { data = 'x' }", "data: this version keeps everything in memory; run it with --memory" },
+    { "return { data = '' }", "data: expected" },
+    { "return { segment_bytes = 1 }", "segment_bytes: expected an integer from 4096 to 1073741824, got 1" },
+    { "return { snapshot_threshold = -1 }", "snapshot_threshold: expected an integer from 0 to" },
     { "return { heartbeat_ms = 0 }", "heartbeat_ms: expected an integer from 1 to 60000, got 0" },
     { "return { election_ms = 500 }",
       "election_ms: expected MIN-MAX in milliseconds, such as 300-600, up to 60000, got 500" },
@@ -56,7 +58,7 @@ describe("config.load", function()
     { "local p = {} for i = 1, 17 do p['n' .. i] = 'a:' .. i end return { peers = p }",
       "peers: expected at most 16 members" },
     { "return { console = true }", "console: this version has no admin console" },
-    { "return { inspect = 'x' }", "inspect: this version writes no data directory that could be inspected" },
+    { "return { inspect = 'x' }", "inspect: unknown option" },
     { "return 7", "expected to return a table, got 7" },
     { "os.exit(1)", "a configuration file is data: it cannot call anything" },
     { "return = 1", "unexpected symbol near '='" },
@@ -80,6 +82,7 @@ describe("config.complete", function()
   it("fills in the defaults of the contract", function()
     assert.are.same({
       id = "n1", listen = "127.0.0.1:7000", heartbeat_ms = 50, election_ms = "300-600", memory = false,
+      data = "./kvdata", segment_bytes = 67108864, snapshot_threshold = 100000,
       read_policy = "readindex", write_mode = "sync",
       max_body_bytes = 8388608, max_key_bytes = 4096, max_value_bytes = 1048576, max_connections = 10000,
       request_timeout_ms = 5000, log_level = "info", log_format = "logfmt", script_memory_bytes = 0,

@@ -26,16 +26,6 @@ describe("kvserver", function()
     end
   end)
 
-  it("warns that nothing is written to disk, unless --memory says that this is meant", function()
-    local plain <close> = start()
-    plain:kill("sigterm")
-    local stderr = plain:wait().stderr
-    assert.are.equal(1, select(2, stderr:gsub("level=warn [^\n]*nothing_is_written_to_disk", "")))
-    local meant <close> = start("--memory")
-    meant:kill("sigterm")
-    assert.not_matches("nothing_is_written_to_disk", meant:wait().stderr, 1, true)
-  end)
-
   it("ends at once with 130 on a second signal", function()
     local node <close>, port = start("--memory")
     -- A read that waits for an index far ahead holds the first stop up for its whole grace.

@@ -9,6 +9,7 @@
  *   fake:held()                                   -- {{op = "put", key = ..., value = ..., deadline_ms = ...}, ...}
  *   fake:complete(1, "ok", {index = 7, ok = true})
  *   fake:complete(1, "timeout")
+ *   fake:apply(node, 2, {op = "put", ...})        -- to the server's state machine, at that index
  *
  * Proposals are held, in their order, until `complete` ends one (1 is the oldest). Reads end with STATUS_OK at the end
  * of their turn, or are held too after fake:hold_reads(true) and ended by `complete_read`. A cancelled wait disappears
@@ -22,6 +23,7 @@
 #include "io/loop.h"
 #include "script/lua_command.h"
 #include "script/pending.h"
+#include "server/run.h"
 
 static const char type_name[] = "fake_node";
 
@@ -351,6 +353,17 @@ static int complete(lua_State *L) {
 }
 
 /* complete_read(n, status [, index]) */
+/* The binding's userdata begins with its server. */
+static int apply(lua_State *L) {
+  struct server **server = luaL_checkudata(L, 2, "kvserver.server");
+  lua_Integer index = luaL_checkinteger(L, 3);
+  struct command parsed;
+  lua_command_push(L, 4, &parsed);
+  struct apply_result result = kvsm_apply(server_kvsm(*server), (uint64_t)index, &parsed);
+  lua_pushboolean(L, result.ok);
+  return 1;
+}
+
 static int complete_read(lua_State *L) {
   struct fake *fake = check_fake(L);
   struct held *held = check_nth(L, 2, &fake->reads);
@@ -363,6 +376,7 @@ static int complete_read(lua_State *L) {
 
 int luaopen_fake_node(lua_State *L) {
   static const luaL_Reg methods[] = {{"pointer", pointer},
+                                     {"apply", apply},
                                      {"refuse", refuse},
                                      {"refuse_reads", refuse_reads},
                                      {"hold_reads", hold_reads},

@@ -1,54 +1,8 @@
--- A node put together: start, stop, abrupt end; waits; snapshot while it serves, restore.
+-- A node put together: start, stop, abrupt end; waits.
 local http = require "spec.support.http"
 local server = require "kvserver.server"
 local task = require "kvserver.task"
 local uv = require "luv"
-
-local fake_node = http.native "fake_node"
-
--- A directory of its own, and what to call at the end.
-local function temporary_directory()
-  local path = assert(uv.fs_mkdtemp((os.getenv("TMPDIR") or "/tmp") .. "/kvserver-spec-XXXXXX"))
-  local function remove()
-    for name in uv.fs_scandir_next, assert(uv.fs_scandir(path)) do uv.fs_unlink(path .. "/" .. name) end
-    uv.fs_rmdir(path)
-  end
-  return path, setmetatable({}, { __close = remove })
-end
-
-local function read_file(path)
-  local file <close> = assert(io.open(path, "rb"))
-  return file:read("a")
-end
-
-local function write_file(path, text)
-  local file <close> = assert(io.open(path, "wb"))
-  assert(file:write(text))
-end
-
-local function names(path)
-  local found = {}
-  for name in uv.fs_scandir_next, assert(uv.fs_scandir(path)) do found[#found + 1] = name end
-  table.sort(found)
-  return found
-end
-
-local function fill(node, count, value)
-  local connection <close> = node:connect()
-  for first = 1, count, 1000 do
-    local entries = {}
-    for i = first, math.min(count, first + 999) do
-      entries[#entries + 1] = ('{"key":"k%07d","value":"%s"}'):format(i, value)
-    end
-    connection:send(http.request("POST /kv/mput", ('{"entries":[%s]}'):format(table.concat(entries, ","))))
-    assert.equal(200, connection:receive().status)
-  end
-end
-
--- A node whose state can be replaced: no log says what it is.
-local function restorable()
-  return http.node(nil, fake_node.create())
-end
 
 describe("a server", function()
   it("serves on the port that the system picked, and on the one that is asked for [TestServer_Run_StartStop]",
@@ -124,7 +78,7 @@ describe("a server", function()
     local node = http.node()
     node.server:close()
     node.server:close()
-    for _, method in ipairs { "port", "stop", "stats", "snapshot", "restore" } do
+    for _, method in ipairs { "port", "stop", "stats", "status" } do
       assert.error_matches(function() node.server[method](node.server, "x") end, "the server is closed")
     end
   end)
@@ -211,160 +165,5 @@ describe("waits", function()
       assert.equal(tostring(22 - i), connections[i]:receive().headers["x-raft-index"])
       connections[i].socket:close()
     end
-  end)
-end)
-
-describe("a snapshot", function()
-  it("is one file, which another node restores to the same state and bytes", function()
-    local directory, remove = temporary_directory()
-    local _ <close> = remove
-    local node <close> = http.node()
-    fill(node, 5000, ("v"):rep(100))
-    node:ask("PUT /kv/bin", '{"client_id":"c","seq":7,"value_base64":"/wA="}')
-    local bytes, index = assert(node.server:snapshot(directory .. "/a.snap"))
-    assert.equal(7, index)
-    assert.equal(bytes, #read_file(directory .. "/a.snap"))
-    local other <close> = restorable()
-    assert.same({ bytes, index }, { other.server:restore(directory .. "/a.snap") })
-    assert.same(node.server:stats(), other.server:stats())
-    assert.equal('{"ok":true,"value_base64":"/wA="}', other:ask("GET /kv/bin?read=stale").body)
-    node:ask("DELETE /kv/bin")
-    assert(node.server:snapshot(directory .. "/a.snap"))
-    assert(other.server:restore(directory .. "/a.snap"))
-    assert.equal(404, other:ask("GET /kv/bin?read=stale").status)
-    assert.same(node.server:stats(), other.server:stats())
-    assert(other.server:snapshot(directory .. "/b.snap"))
-    assert.equal(read_file(directory .. "/a.snap"), read_file(directory .. "/b.snap"))
-    assert.same({ "a.snap", "b.snap" }, names(directory))
-  end)
-
-  it("is of the moment of the call, while writes go on", function()
-    local directory, remove = temporary_directory()
-    local _ <close> = remove
-    local node <close> = http.node()
-    fill(node, 20000, ("v"):rep(200))
-    local before = node.server:stats()
-    local job = task.spawn(function() return node.server:snapshot(directory .. "/a.snap") end)
-    task.yield()
-    fill(node, 20000, ("w"):rep(200))
-    local _, index = job:join()
-    assert.equal(before.last_applied, index)
-    local other <close> = restorable()
-    assert(other.server:restore(directory .. "/a.snap"))
-    assert.same(before, other.server:stats())
-  end)
-
-  it("that cannot be written leaves nothing behind and says why", function()
-    local directory, remove = temporary_directory()
-    local _ <close> = remove
-    local node <close> = http.node()
-    local bytes, why = node.server:snapshot(directory .. "/none/a.snap")
-    assert.is_nil(bytes)
-    assert.matches("none/a%.snap.*No such file or directory", why)
-    assert(uv.fs_mkdir(directory .. "/taken", 493))
-    bytes, why = node.server:snapshot(directory .. "/taken")
-    assert.is_nil(bytes)
-    assert.matches("taken: it is there and not a regular file", why)
-    assert.same({ "taken" }, names(directory))
-    assert(uv.fs_rmdir(directory .. "/taken"))
-  end)
-
-  it("never takes the place of what is not a file, such as a link", function()
-    local directory, remove = temporary_directory()
-    local _ <close> = remove
-    local node <close> = http.node()
-    local link = directory .. "/link"
-    assert(uv.fs_symlink("nowhere", link))
-    local bytes, why = node.server:snapshot(link)
-    assert.is_nil(bytes)
-    assert.matches("link: it is there and not a regular file", why)
-    assert.equal("link", uv.fs_lstat(link).type)
-    assert.same({ "link" }, names(directory))
-    assert(uv.fs_unlink(link))
-  end)
-
-  it("is refused when too many run already", function()
-    local directory, remove = temporary_directory()
-    local _ <close> = remove
-    local node <close> = http.node()
-    fill(node, 20000, ("v"):rep(200))
-    local jobs, refused = {}, 0
-    for i = 1, 6 do
-      jobs[i] = task.spawn(function() return node.server:snapshot(directory .. "/s" .. i) end)
-    end
-    for _, job in ipairs(jobs) do
-      local bytes, why = job:join()
-      if not bytes then
-        assert.equal("too many snapshots and restores at once", why)
-        refused = refused + 1
-      end
-    end
-    assert.equal(2, refused)
-    assert(node.server:snapshot(directory .. "/s1"))
-  end)
-
-  it("ends properly when the server is closed meanwhile", function()
-    local directory, remove = temporary_directory()
-    local _ <close> = remove
-    local node <close> = http.node()
-    fill(node, 20000, ("v"):rep(200))
-    assert(node.server:snapshot(directory .. "/a.snap"))
-    local other = restorable()
-    local snapshot = task.spawn(function() return node.server:snapshot(directory .. "/b.snap") end)
-    local restore = task.spawn(function() return other.server:restore(directory .. "/a.snap") end)
-    task.yield()
-    node.server:close()
-    other.server:close()
-    assert.is_true(snapshot:join() > 0)
-    local bytes, why = restore:join()
-    assert.is_nil(bytes)
-    assert.matches("the server is closed", why)
-    assert.equal(read_file(directory .. "/a.snap"), read_file(directory .. "/b.snap"))
-  end)
-end)
-
-describe("a restore", function()
-  it("is not for a node whose state is what its log says", function()
-    local directory, remove = temporary_directory()
-    local _ <close> = remove
-    local node <close> = http.node()
-    assert(node.server:snapshot(directory .. "/a.snap"))
-    assert.same({ nil, "the state of this node is what its log says; it cannot be replaced" },
-      { node.server:restore(directory .. "/a.snap") })
-  end)
-
-  it("from a pipe to which nobody writes is refused, and holds nothing up", function()
-    local directory, remove = temporary_directory()
-    local _ <close> = remove
-    local node <close> = restorable()
-    assert(os.execute(("mkfifo '%s/pipe'"):format(directory)))
-    assert.same({ nil, "line 1: ends before the trailer is complete" },
-      { node.server:restore(directory .. "/pipe") })
-  end)
-
-  it("of a damaged file leaves the state as it was and names the line", function()
-    local directory, remove = temporary_directory()
-    local _ <close> = remove
-    local path = directory .. "/a.snap"
-    local source <close> = http.node()
-    source:ask("POST /kv/mput", '{"entries":[{"key":"a","value":"1"},{"key":"b","value":"2"}]}')
-    assert(source.server:snapshot(path))
-    local node <close> = restorable()
-    assert(node.server:restore(path))
-    local before, text = node.server:stats(), read_file(path)
-    for _, damage in ipairs { text:sub(1, -2), text:gsub('"2"', '"3"'), text .. "\n", "", "garbage\n" } do
-      write_file(path, damage)
-      local bytes, why = node.server:restore(path)
-      assert.is_nil(bytes)
-      assert.matches("line %d+", why)
-      assert.same(before, node.server:stats())
-    end
-    local bytes, why = node.server:restore(directory .. "/none")
-    assert.is_nil(bytes)
-    assert.matches("open .*/none: No such file or directory", why)
-    bytes, why = node.server:restore(directory)
-    assert.is_nil(bytes)
-    assert.matches("Is a directory", why)
-    assert.equal('{"ok":true,"value":"2"}', node:ask("GET /kv/b?read=stale").body)
   end)
 end)

@@ -3,6 +3,7 @@
 
 local client = require "kvserver.client"
 local cluster = require "kvserver.cluster"
+local directory = require "spec.support.directory"
 local options = require "kvserver.options"
 local process = require "kvserver.process"
 local task = require "kvserver.task"
@@ -83,7 +84,8 @@ describe("README.md", function()
 
   it("has a section on clusters whose commands work as they are pasted, in their order", function()
     local host <const> = cluster.own_host()
-    local settings, jobs, answers = {}, {}, {}
+    local home <close> = directory.new()
+    local settings, jobs, answers = { "cd " .. home.path }, {}, {}
     local _ <close> = setmetatable({}, { __close = function() for _, job in ipairs(jobs) do job:kill() end end })
     for _, line in ipairs(section_lines(read_readme(), "A cluster")) do
       local text = line:gsub("127%.0%.0%.1", host)

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -18,8 +19,9 @@ enum { DIRECTORY_MODE = 0700, FILE_MODE = 0600, REASON_CHARS = 128, PID_CHARS = 
 
 struct io_disk {
   struct disk base;
-  int root; /* the directory */
-  int lock; /* the file LOCK while it is locked, else -1 */
+  int root;                    /* the directory */
+  int lock;                    /* the file LOCK while it is locked, else -1 */
+  struct io_disk_watch *watch; /* or NULL */
 };
 
 struct disk_file {
@@ -91,9 +93,21 @@ static void close_file(struct disk *disk, struct disk_file *file) {
   free(file);
 }
 
+static enum status check_watch(struct disk *disk, const char *what, const char *name, struct error *err) {
+  const struct io_disk_watch *watch = io_disk_of(disk)->watch;
+  if (watch == NULL || !atomic_load_explicit(&watch->stop, memory_order_relaxed)) return STATUS_OK;
+  return error_set(err, STATUS_CLOSED, "%s %s: the disk is being closed", what, name);
+}
+
+static void count_got(struct disk *disk, size_t bytes) {
+  struct io_disk_watch *watch = io_disk_of(disk)->watch;
+  if (watch != NULL) atomic_fetch_add_explicit(&watch->got_bytes, bytes, memory_order_relaxed);
+}
+
 static enum status read_file(struct disk *disk, struct disk_file *file, uint64_t offset, void *data, size_t len,
                              size_t *got, struct error *err) {
-  (void)disk;
+  enum status status = check_watch(disk, "read", file->name, err);
+  if (status != STATUS_OK) return status;
   size_t done = 0;
   while (done < len) {
     ssize_t count = pread(file->fd, (uint8_t *)data + done, len - done, (off_t)(offset + done));
@@ -102,13 +116,15 @@ static enum status read_file(struct disk *disk, struct disk_file *file, uint64_t
     if (count < 0) return failed(err, "read", file->name);
     done += (size_t)count;
   }
+  count_got(disk, done);
   *got = done;
   return STATUS_OK;
 }
 
 static enum status write_file(struct disk *disk, struct disk_file *file, uint64_t offset, struct bytes data,
                               struct error *err) {
-  (void)disk;
+  enum status status = check_watch(disk, "write", file->name, err);
+  if (status != STATUS_OK) return status;
   for (size_t done = 0; done < data.len;) {
     ssize_t count = pwrite(file->fd, data.data + done, data.len - done, (off_t)(offset + done));
     if (count < 0 && errno == EINTR) continue;
@@ -253,6 +269,7 @@ enum status io_disk_open(const char *root, enum io_disk_root how, struct disk **
       .list = list_directory,
       .free_bytes = tell_free_bytes,
   };
+  signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error of write, not the end of the process */
   int fd = -1;
   enum status status = open_root(root, how, &fd, err);
   if (status != STATUS_OK) return status;
@@ -267,6 +284,10 @@ void io_disk_close(struct disk *disk) {
   if (system->lock >= 0) close(system->lock);
   close(system->root);
   free(system);
+}
+
+void io_disk_watch(struct disk *disk, struct io_disk_watch *watch) {
+  io_disk_of(disk)->watch = watch;
 }
 
 /* ---- the lock ---- */

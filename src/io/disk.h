@@ -5,6 +5,8 @@
 
 #include "raft/storage/disk.h"
 
+#include <stdatomic.h>
+
 enum io_disk_root {
   IO_DISK_EXISTING, /* the directory must exist: STATUS_NOT_FOUND */
   IO_DISK_MADE      /* it is made, durably, when it is not there; its parent must exist */
@@ -14,6 +16,14 @@ enum io_disk_root {
  * alone. */
 enum status io_disk_open(const char *root, enum io_disk_root how, struct disk **out, struct error *err);
 void io_disk_close(struct disk *disk);
+
+/* How others see, and end, what goes on at a disk; from any thread. */
+struct io_disk_watch {
+  atomic_bool stop;               /* while it is set, reads and writes say STATUS_CLOSED */
+  atomic_uint_fast64_t got_bytes; /* by reads */
+};
+/* Keeps `watch` until the disk is closed. Before anything else is done with the disk. */
+void io_disk_watch(struct disk *disk, struct io_disk_watch *watch);
 
 /* Takes the directory for this disk until it is closed (or the process ends, however): an advisory lock on the file
  * LOCK, which tells the holder's pid. STATUS_IO when somebody else has it (also another disk in this process); `err`

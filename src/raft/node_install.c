@@ -9,7 +9,7 @@
  * their offset, so a doubled, late or early one changes nothing: the answer says where to go on. Another snapshot (a
  * newer one, or of another leader that has none of this index) takes the place of a half received one when its first
  * piece comes; one of the same index and term goes on, whoever sends it. After a restart it begins anew. A snapshot
- * that contradicts itself, or finds no room, is dropped, and begins anew.
+ * that contradicts itself, or finds no room, is dropped, and begins anew after a while.
  *
  * A crash after publishing and before the storage's record leaves what raft_restart completes. */
 #include "raft/node_state.h"
@@ -30,7 +30,8 @@ struct incoming {
   bool stale;                     /* what was taken is of another snapshot: the work begins anew */
   struct buffer piece;
   bool last;
-  bool busy; /* with the work */
+  bool busy;         /* with the work */
+  uint64_t retry_ms; /* after one that failed: nothing is taken before */
   enum status status;
   struct error err;
   struct raft_message answer; /* to the piece at hand */
@@ -107,6 +108,7 @@ static void failed(struct raftnode *node) {
   struct incoming *incoming = node->incoming;
   LOG_WARN("raft", "snapshot_refused", LOG_U64("index", incoming->mark.index), LOG_STR("why", incoming->err.text));
   incoming->offset = 0;
+  incoming->retry_ms = node->now_ms + NODE_SNAPSHOT_RETRY_MS;
   if (incoming->status == STATUS_IO) raftnode_fail(node);
 }
 
@@ -197,7 +199,7 @@ void raftnode_take_piece(struct raftnode *node, const struct raft_message *messa
       .type = RAFT_INSTALL_REPLY, .from = node->options.cluster->self, .to = message->from, .life = node->core.life};
   incoming->token = token;
   incoming->owed = true;
-  if (install->offset == incoming->offset)
+  if (install->offset == incoming->offset && node->now_ms >= incoming->retry_ms)
     submit(node, message, piece);
   else
     answer(node, false);

@@ -20,7 +20,7 @@ enum {
   NODE_HELD_MAX = 4096,           /* messages that wait for the disk; beyond: dropped, as a network may */
   NODE_APPLY_BYTES_MAX = 1 << 20, /* entry bytes applied per turn, so that a long log does not stop the loop */
   NODE_SWEEP_MS = 20,             /* how late a deadline may be noticed */
-  NODE_SNAPSHOT_RETRY_MS = 1000,  /* after one that found no room */
+  NODE_SNAPSHOT_RETRY_MS = 1000,  /* after one that failed, taken or received */
   NODE_ROOM_MIN = 1 << 20         /* a full disk with less room than this for entries is said to be full */
 };
 

@@ -61,7 +61,7 @@ static void end(struct raftnode *node, uint8_t to) {
 }
 
 void raftnode_end_outgoing(struct raftnode *node) {
-  for (uint8_t to = 0; to < RAFT_NODES_MAX; to++)
+  for (uint8_t to = 0; to < node->options.cluster->members_count; to++)
     end(node, to);
 }
 
@@ -179,6 +179,8 @@ void raftnode_transfer_link_down(struct raftnode *node, uint8_t peer) {
   struct outgoing *outgoing = node->outgoing[peer];
   if (outgoing == NULL || outgoing->state != TRANSFER_SENT) return;
   outgoing->resend_ms = node->now_ms + node->options.heartbeat_ms;
+  bool outdated = outgoing->offset == 0 && outgoing->mark.index < node->snapshot.index;
+  if (outdated) end(node, peer); /* it has not begun: the newer one will do */
 }
 
 uint64_t raftnode_transfers_deadline_ms(const struct raftnode *node) {

@@ -7,10 +7,15 @@
 #include <sys/random.h>
 
 #include "base/check.h"
+#include "raft/storage/wal.h"
+#include "raft/storage/wal_format.h"
 
 static const char *const keys[] = {"id",
                                    "listen",
                                    "peers",
+                                   "data",
+                                   "segment_bytes",
+                                   "snapshot_threshold",
                                    "heartbeat_ms",
                                    "election_ms",
                                    "fixed_leader",
@@ -218,6 +223,18 @@ static void read_cluster(lua_State *L, int table, struct config *config) {
   config->seed = number_field(L, table, "seed", any_seed(), 0, INT64_MAX);
 }
 
+/* ---- the disk ---- */
+
+static void read_disk(lua_State *L, int table, struct config *config) {
+  enum { SEGMENT_BYTES = 64 << 20, SNAPSHOT_THRESHOLD = 100000 };
+  const char *data = string_field(L, table, "data", "");
+  if (strlen(data) > DATA_PATH_BYTES_MAX) luaL_error(L, "data: expected at most %d bytes", DATA_PATH_BYTES_MAX);
+  snprintf(config->data, sizeof config->data, "%s", data);
+  config->segment_bytes =
+      number_field(L, table, "segment_bytes", SEGMENT_BYTES, WAL_SEGMENT_BYTES_MIN, WAL_SEGMENT_BYTES_MAX);
+  config->snapshot_threshold = number_field(L, table, "snapshot_threshold", SNAPSHOT_THRESHOLD, 0, INT64_MAX);
+}
+
 /* ---- what clients see ---- */
 
 static void read_policies(lua_State *L, int table, struct config *config) {
@@ -235,6 +252,7 @@ void lua_node_config_read(lua_State *L, int table, struct config *config) {
   read_id(L, table, config);
   read_listen(L, table, config);
   read_cluster(L, table, config);
+  read_disk(L, table, config);
   read_policies(L, table, config);
   config->body_bytes_max = number_field(L, table, "max_body_bytes", BODY_BYTES, 1, BODY_BYTES_CAP);
   config->key_bytes_max = number_field(L, table, "max_key_bytes", 4096, 1, KEY_BYTES_CAP);

@@ -10,6 +10,7 @@
  *   storage:batch_end(lo, last, bytes_max)
  *   storage:truncate_prefix(index)  storage:reset(index, term)
  *   storage:record_snapshot(index, term)  storage:snapshot() -> index, term of the newest; 0, 0 without one
+ *   storage:set_room(bytes, full): what it says of itself
  *   storage:newest_snapshot() -> index, term | nil: what is in its snapshot store
  *   storage:sync(number)  storage:complete() -> number, last index | nil   storage:crash()  :wipe()
  *   storage:fail()  storage:fail_sync(): from the next sync on */
@@ -288,6 +289,12 @@ static int storage_fail_sync(lua_State *L) {
   return 0;
 }
 
+static int storage_set_room(lua_State *L) {
+  struct mem_storage *storage = check_memory(L);
+  mem_storage_set_room(storage, (uint64_t)luaL_checkinteger(L, 2), lua_toboolean(L, 3));
+  return 0;
+}
+
 static const luaL_Reg base_methods[] = {{"current_term", storage_current_term},
                                         {"set_current_term", storage_set_current_term},
                                         {"voted_for", storage_voted_for},
@@ -309,10 +316,11 @@ static const luaL_Reg base_methods[] = {{"current_term", storage_current_term},
                                         {"sync", storage_sync},
                                         {NULL, NULL}};
 
-static const luaL_Reg memory_methods[] = {
-    {"complete", storage_complete}, {"crash", storage_crash},         {"wipe", storage_wipe},
-    {"fail", storage_fail},         {"fail_sync", storage_fail_sync}, {"close", storage_close},
-    {"__gc", storage_close},        {"__close", storage_close},       {NULL, NULL}};
+static const luaL_Reg memory_methods[] = {{"set_room", storage_set_room}, {"complete", storage_complete},
+                                          {"crash", storage_crash},       {"wipe", storage_wipe},
+                                          {"fail", storage_fail},         {"fail_sync", storage_fail_sync},
+                                          {"close", storage_close},       {"__gc", storage_close},
+                                          {"__close", storage_close},     {NULL, NULL}};
 
 void lua_raft_add_storage_methods(lua_State *L) {
   luaL_setfuncs(L, base_methods, 0);

@@ -1,34 +1,34 @@
 /* kvserver.server: a node in this process.
  *
  *   local server = require "kvserver.server"
- *   local node <close> = assert(server.start{id = "n1", listen = "127.0.0.1:0"})
+ *   local node <close> = assert(server.start{id = "n1", listen = "127.0.0.1:0", data = "/tmp/n1"})
  *   print(node:port())
- *   print(node:snapshot("state.snap"))  --> bytes, index
  *   node:stop(2000)
  *
  * The table takes the option names of the command line with _ for -, those in `server.keys`, `peers` as a table
- * {n1 = "HOST:PORT", ...}; what is missing takes its default. Other names, and strings and numbers of the wrong type or
- * range, raise an error that names the field. */
+ * {n1 = "HOST:PORT", ...}; what is missing takes its default, but for `data`: without it, everything is in memory.
+ * Other names, and strings and numbers of the wrong type or range, raise an error that names the field. */
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "script/bindings.h"
 #include "script/lua_node_config.h"
 #include "script/pending.h"
 #include "server/run.h"
 
 static const char type_name[] = "kvserver.server";
+static const char opening_name[] = "kvserver.server.opening";
 
 struct lua_server {
   struct server *server;           /* NULL once closed */
   struct script_pending *stopping; /* whoever waits in stop, or NULL */
+  struct script_pending *failing;  /* whoever waits in wait_failed, or NULL */
   bool stopped;
 };
-
-/* ---- the node ---- */
 
 static struct lua_server *check_open(lua_State *L) {
   struct lua_server *self = luaL_checkudata(L, 1, type_name);
@@ -36,24 +36,151 @@ static struct lua_server *check_open(lua_State *L) {
   return self;
 }
 
-/* start(config [, node]) -> server, or nil and why the address cannot be bound. `node`: a light userdata, the
- * struct raft_node of a fake, which must outlive the server. The version is the upvalue. */
+static int push_failure(lua_State *L, const char *data, enum status status, const char *why) {
+  bool refused = status == STATUS_INVALID || status == STATUS_CORRUPT;
+  luaL_pushfail(L);
+  if (data[0] != '\0')
+    lua_pushfstring(L, "%s: %s", data, why);
+  else
+    lua_pushstring(L, why);
+  lua_pushstring(L, refused ? "refused" : "failed");
+  return 3;
+}
+
+/* Takes the server out of *server, which is open. */
+static int push_serving(lua_State *L, struct server **server) {
+  struct lua_server *self = lua_newuserdatauv(L, sizeof *self, 0);
+  *self = (struct lua_server){.server = NULL};
+  luaL_setmetatable(L, type_name);
+  self->server = *server;
+  *server = NULL;
+  struct error err;
+  enum status status = server_serve(self->server, &err);
+  if (status == STATUS_OK) return 1;
+  server_destroy(self->server);
+  self->server = NULL;
+  return push_failure(L, "", STATUS_IO, err.text);
+}
+
+/* ---- opening a data directory, on a worker ---- */
+
+/* Of two owners: the work, until it is done, and then what it gave; and a userdata on the stack of whoever waits, whose
+ * end is the end of the waiting. */
+struct opening {
+  struct server *server;  /* owned; NULL once it serves */
+  struct opening **guard; /* in the userdata; NULL when that is gone */
+  struct io_timer *timer; /* while it lasts, and somebody waits */
+  struct script_pending *pending;
+  uint64_t start_ns;
+  enum status status;
+  struct error err;
+};
+
+enum { TELL_OPENING_MS = 1000 }; /* how often the log tells that opening goes on */
+
+static const char *data_of(const struct opening *opening) {
+  return server_config(opening->server)->data;
+}
+
+static void opening_free(void *data) {
+  struct opening *opening = data;
+  if (opening->guard != NULL) *opening->guard = NULL;
+  if (opening->server != NULL) server_destroy(opening->server);
+  free(opening);
+}
+
+static int push_opened(lua_State *L, void *data) {
+  struct opening *opening = data;
+  if (opening->status == STATUS_OK) return push_serving(L, &opening->server);
+  return push_failure(L, data_of(opening), opening->status, opening->err.text);
+}
+
+static void work_open(void *context) {
+  struct opening *opening = context;
+  opening->status = server_open(opening->server, &opening->err);
+}
+
+static void stop_timer(struct opening *opening) {
+  if (opening->timer != NULL) io_timer_destroy(opening->timer);
+  opening->timer = NULL;
+}
+
+static void on_opened(void *context) {
+  struct opening *opening = context;
+  stop_timer(opening);
+  if (opening->status == STATUS_OK) {
+    struct kvsm_stats stats;
+    kvsm_stats(server_kvsm(opening->server), &stats);
+    LOG_INFO("server", "opened", LOG_STR("data", data_of(opening)), LOG_U64("snapshot_index", stats.last_applied),
+             LOG_U64("keys", stats.keys), LOG_U64("ms", (io_clock_ns() - opening->start_ns) / 1000000));
+  }
+  script_pending_complete(opening->pending, push_opened, opening, opening_free);
+}
+
+static void on_tell(void *context) {
+  struct opening *opening = context;
+  LOG_INFO("server", "opening", LOG_STR("data", data_of(opening)),
+           LOG_U64("read_bytes", server_opening_bytes(opening->server)),
+           LOG_U64("ms", (io_clock_ns() - opening->start_ns) / 1000000));
+  io_timer_arm(opening->timer, TELL_OPENING_MS);
+}
+
+/* __close and __gc of the guard: nobody waits any more. What the work gives then is closed again. */
+static int abandon(lua_State *L) {
+  struct opening **guard = luaL_checkudata(L, 1, opening_name);
+  struct opening *opening = *guard;
+  *guard = NULL;
+  if (opening == NULL) return 0;
+  opening->guard = NULL;
+  if (opening->timer == NULL) return 0; /* it is open already */
+  stop_timer(opening);
+  server_stop_opening(opening->server);
+  return 0;
+}
+
+static int open_elsewhere(lua_State *L, const struct config *config) {
+  script_check_wait(L);
+  struct io_loop *loop = script_loop(L);
+  struct opening **guard = lua_newuserdatauv(L, sizeof(struct opening *), 0);
+  *guard = NULL;
+  luaL_setmetatable(L, opening_name);
+  lua_toclose(L, -1);
+  struct script_pending *pending = script_pending_push(L);
+  struct opening *opening = xcalloc(1, sizeof *opening);
+  opening->server = server_create(loop, config, NULL);
+  opening->guard = guard;
+  opening->pending = pending;
+  opening->start_ns = io_clock_ns();
+  opening->timer = io_timer_create(loop, on_tell, opening);
+  io_timer_arm(opening->timer, TELL_OPENING_MS);
+  *guard = opening;
+  io_work(loop, work_open, on_opened, opening);
+  return script_await(L, pending);
+}
+
+static int open_here(lua_State *L, const struct config *config, struct raft_node *node) {
+  struct server *server = server_create(script_loop(L), config, node);
+  struct error err;
+  CHECK(server_open(server, &err) == STATUS_OK); /* there is nothing to open */
+  return push_serving(L, &server);
+}
+
+/* start(config [, node]) -> server; or nil, why not, and "refused" (the data directory is not for this node, or
+ * damaged) or "failed". With a data directory it waits. `node`: a light userdata, the struct raft_node of a fake, which
+ * must outlive the server. The version is the upvalue. */
 static int start(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   if (!lua_isnoneornil(L, 2)) luaL_checktype(L, 2, LUA_TLIGHTUSERDATA);
   lua_settop(L, 2);
   struct config config = {.id = ""};
-  struct error err;
   lua_node_config_read(L, 1, &config);
   snprintf(config.version, sizeof config.version, "%s", lua_tostring(L, lua_upvalueindex(1)));
-  struct lua_server *self = lua_newuserdatauv(L, sizeof *self, 0);
-  *self = (struct lua_server){.server = NULL};
-  luaL_setmetatable(L, type_name);
-  if (server_start(script_loop(L), &config, lua_touserdata(L, 2), &self->server, &err) == STATUS_OK) return 1;
-  luaL_pushfail(L);
-  lua_pushstring(L, err.text);
-  return 2;
+  struct raft_node *node = lua_touserdata(L, 2);
+  if (node != NULL || config.data[0] == '\0') return open_here(L, &config, node);
+  return open_elsewhere(L, &config);
 }
+
+/* ---- a node that serves ---- */
 
 static int get_port(lua_State *L) {
   lua_pushinteger(L, server_port(check_open(L)->server));
@@ -131,84 +258,66 @@ static int stop(lua_State *L) {
   return script_await(L, pending);
 }
 
-/* close(): an abrupt end; also __gc and __close. Any number of times. */
+static int push_why_failed(lua_State *L, void *data) {
+  lua_pushstring(L, data);
+  return 1;
+}
+
+static void on_failed(void *context) {
+  struct lua_server *self = context;
+  struct script_pending *failing = self->failing;
+  self->failing = NULL;
+  char *why = xmalloc(ERROR_TEXT_MAX);
+  snprintf(why, ERROR_TEXT_MAX, "%s", server_failure(self->server));
+  script_pending_complete(failing, push_why_failed, why, free);
+}
+
+/* wait_failed() -> why the node's storage failed, which is its end; waits until it does. */
+static int wait_failed(lua_State *L) {
+  struct lua_server *self = check_open(L);
+  const char *why = server_failure(self->server);
+  if (why != NULL) {
+    lua_pushstring(L, why);
+    return 1;
+  }
+  if (self->failing != NULL) return luaL_error(L, "wait_failed: somebody else waits already");
+  script_check_wait(L);
+  struct script_pending *pending = script_pending_push(L);
+  self->failing = pending;
+  server_on_failed(self->server, on_failed, self);
+  return script_await(L, pending);
+}
+
+/* close(): an abrupt end, unless the server has stopped; also __gc and __close. Any number of times. */
 static int close(lua_State *L) {
   struct lua_server *self = luaL_checkudata(L, 1, type_name);
   struct server *server = self->server;
   self->server = NULL;
-  if (server != NULL) server_destroy(server);
+  if (server == NULL) return 0;
+  server_on_failed(server, NULL, NULL);
+  if (self->failing != NULL) script_pending_drop(self->failing);
+  self->failing = NULL;
+  server_destroy(server);
   return 0;
 }
 
-/* ---- snapshot and restore ---- */
-
-struct job_result {
-  enum status status;
-  uint64_t bytes;
-  uint64_t index;
-  struct error why;
-};
-
-static int push_job_result(lua_State *L, void *data) {
-  const struct job_result *result = data;
-  if (result->status != STATUS_OK) {
-    luaL_pushfail(L);
-    lua_pushstring(L, result->why.text);
-  } else {
-    lua_pushinteger(L, (lua_Integer)result->bytes);
-    lua_pushinteger(L, (lua_Integer)result->index);
-  }
-  return 2;
-}
-
-static void on_job_done(void *context, enum status status, uint64_t bytes, uint64_t index, const char *why) {
-  struct job_result *result = xcalloc(1, sizeof *result);
-  *result = (struct job_result){.status = status, .bytes = bytes, .index = index};
-  error_set(&result->why, status, "%s", why);
-  script_pending_complete(context, push_job_result, result, free);
-}
-
-static const char *why_not(enum status status) {
-  return status == STATUS_INVALID ? "the state of this node is what its log says; it cannot be replaced"
-                                  : "too many snapshots and restores at once";
-}
-
-typedef enum status start_job(struct server *server, const char *path, server_job_done *done, void *context);
-
-/* Both wait, and return bytes and index, or nil and why. */
-static int run_job(lua_State *L, start_job *job) {
-  struct lua_server *self = check_open(L);
-  const char *path = luaL_checkstring(L, 2);
-  if (self->stopped || self->stopping != NULL) return luaL_error(L, "the server is stopping");
-  script_check_wait(L);
-  struct script_pending *pending = script_pending_push(L);
-  enum status status = job(self->server, path, on_job_done, pending);
-  if (status != STATUS_OK) on_job_done(pending, status, 0, 0, why_not(status));
-  return script_await(L, pending);
-}
-
-static int snapshot(lua_State *L) {
-  return run_job(L, server_snapshot);
-}
-
-static int restore(lua_State *L) {
-  return run_job(L, server_restore);
-}
-
-static void make_metatable(lua_State *L) {
-  static const luaL_Reg methods[] = {{"port", get_port},     {"stop", stop},       {"close", close},
-                                     {"snapshot", snapshot}, {"restore", restore}, {"stats", get_stats},
-                                     {"status", get_status}, {NULL, NULL}};
+static void make_metatables(lua_State *L) {
+  static const luaL_Reg methods[] = {{"port", get_port}, {"stop", stop},       {"wait_failed", wait_failed},
+                                     {"close", close},   {"stats", get_stats}, {"status", get_status},
+                                     {NULL, NULL}};
   static const luaL_Reg metamethods[] = {{"__gc", close}, {"__close", close}, {NULL, NULL}};
+  static const luaL_Reg of_opening[] = {{"__gc", abandon}, {"__close", abandon}, {NULL, NULL}};
+  luaL_newmetatable(L, opening_name);
+  luaL_setfuncs(L, of_opening, 0);
   luaL_newmetatable(L, type_name);
   luaL_setfuncs(L, metamethods, 0);
   luaL_newlib(L, methods);
   lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
+  lua_pop(L, 2);
 }
 
 int luaopen_kvserver_server(lua_State *L) {
-  make_metatable(L);
+  make_metatables(L);
   lua_newtable(L);
   lua_getglobal(L, "require");
   lua_pushliteral(L, "kvserver.version");

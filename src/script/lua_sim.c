@@ -17,13 +17,14 @@
 #include <string.h>
 
 #include "base/prng.h"
+#include "raft/storage/wal.h"
 #include "script/bindings.h"
 #include "script/lua_buffer.h"
 #include "script/lua_command.h"
 
 #define PRNG_TYPE "kvserver.sim.prng"
 
-enum { US_PER_MS = 1000, TRACE_DEFAULT = 200 };
+enum { US_PER_MS = 1000, TRACE_DEFAULT = 200, SEGMENT_BYTES_MAX = 1 << 24 };
 
 struct sim_world *lua_sim_check(lua_State *L) {
   struct sim_world **handle = luaL_checkudata(L, 1, LUA_SIM_WORLD_TYPE);
@@ -76,6 +77,18 @@ static void read_timing(lua_State *L, struct sim_config *config) {
   luaL_argcheck(L, rising, 1, "expected 0 < heartbeat_ms < election_min_ms < election_max_ms");
 }
 
+static void read_storage(lua_State *L, struct sim_config *config) {
+  config->sync_us = lua_sim_field_u32(L, 1, "sync_us", config->sync_us);
+  config->segment_bytes = lua_sim_field_u32(L, 1, "segment_bytes", config->segment_bytes);
+  luaL_argcheck(L, config->segment_bytes >= WAL_SEGMENT_BYTES_MIN && config->segment_bytes <= SEGMENT_BYTES_MAX, 1,
+                "segment_bytes: out of range");
+  config->cache_bytes = lua_sim_field_u32(L, 1, "cache_bytes", config->cache_bytes);
+  config->snapshot_threshold = lua_sim_field_u32(L, 1, "snapshot_threshold", (uint32_t)config->snapshot_threshold);
+  config->snapshot_tail = lua_sim_field_u32(L, 1, "snapshot_tail", (uint32_t)config->snapshot_tail);
+  config->install_bytes = lua_sim_field_u32(L, 1, "install_bytes", config->install_bytes);
+  luaL_argcheck(L, config->install_bytes > 0, 1, "install_bytes: out of range");
+}
+
 static void read_config(lua_State *L, struct sim_config *config) {
   luaL_checktype(L, 1, LUA_TTABLE);
   uint32_t nodes = lua_sim_field_u32(L, 1, "nodes", config->nodes_count);
@@ -92,7 +105,7 @@ static void read_config(lua_State *L, struct sim_config *config) {
                 "inflight_max: out of range");
   config->message_bytes_max = lua_sim_field_u32(L, 1, "message_bytes_max", (uint32_t)config->message_bytes_max);
   config->defer_ppm = field_ppm(L, 1, "defer", config->defer_ppm);
-  config->sync_us = lua_sim_field_u32(L, 1, "sync_us", config->sync_us);
+  read_storage(L, config);
   if (lua_getfield(L, 1, "net") != LUA_TNIL) lua_sim_read_net(L, lua_gettop(L), &config->net);
 }
 
@@ -230,6 +243,8 @@ static int world_status(lua_State *L) {
   set_boolean(L, "up", view.up);
   set_boolean(L, "paused", view.paused);
   set_boolean(L, "failed", view.failed);
+  set_boolean(L, "disk_full", view.disk_full);
+  set_integer(L, "disk_bytes", view.disk_bytes);
   set_boolean(L, "proven", view.proven);
   if (!view.up) return 1;
   set_raft_status(L, &view.status);
@@ -274,6 +289,15 @@ static int world_raft_log(lua_State *L) {
   return 1;
 }
 
+static void push_snapshots(lua_State *L, const struct raftnode_snapshot_counts *counts) {
+  lua_createtable(L, 0, 5);
+  set_integer(L, "taken", counts->taken);
+  set_integer(L, "installed", counts->installed);
+  set_integer(L, "sent", counts->sent);
+  set_integer(L, "resumed", counts->resumed);
+  set_integer(L, "cut", counts->cut);
+}
+
 static int world_stats(lua_State *L) {
   struct sim_stats stats;
   sim_world_stats(lua_sim_check(L), &stats);
@@ -288,6 +312,8 @@ static int world_stats(lua_State *L) {
   set_integer(L, "answered_reads", stats.answered_reads);
   set_integer(L, "operations", stats.operations);
   set_integer(L, "unanswered", stats.unanswered);
+  push_snapshots(L, &stats.snapshots);
+  lua_setfield(L, -2, "snapshots");
   lua_createtable(L, 0, SIM_FAULTS);
   for (int fault = 0; fault < SIM_FAULTS; fault++)
     set_integer(L, sim_fault_name((enum sim_fault)fault), stats.faults[fault]);

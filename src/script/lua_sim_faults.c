@@ -1,11 +1,17 @@
 /* The faults of a simulated world in Lua. Those that a node may be in no state for return whether they happened.
  *
- *   world:crash(n [, untold])  world:restart(n)  world:wipe(n)  world:pause(n)  world:resume(n)  world:transfer(n, to)
- *   world:slow_disk(n, ms)  world:fail_disk(n)  world:fail_sync(n)  world:clock_rate(n, rate)
- *   world:cut(from, to)  world:mend(from, to)  world:heal()  world:link_down(n, peer)
+ *   world:crash(n [, last])  world:kill(n [, last])      with or without a power cut; what becomes of the disk's work
+ *                                       under way: "not_begun" (unless told otherwise), "done" or "cut_short"
+ *   world:restart(n)  world:cut_start(n, calls)  world:wipe(n)  world:rot(n)
+ *   world:pause(n)  world:resume(n)  world:transfer(n, to)
+ *   world:slow_disk(n, ms)  world:leave_room(n [, bytes])  world:disk_calls(n) -> how many there were
+ *   world:fail_disk(n [, {call = "write", after = 0, once = false, status = "io"}])     any call; kvserver.disk has the
+ *                                                                                     names
+ *   world:clock_rate(n, rate)  world:cut(from, to)  world:mend(from, to)  world:heal()  world:link_down(n, peer)
  *   world:net{delay_us =, jitter_us =, tail =, tail_us =, loss =, duplicate =, reorder =}        between all nodes
  *   world:net({...}, from, to)                                    what is absent is as in a world without faults */
 #include <lauxlib.h>
+#include <string.h>
 
 #include "script/lua_sim.h"
 
@@ -16,10 +22,18 @@ static int push_happened(lua_State *L, bool happened) {
   return 1;
 }
 
+static int go_down(lua_State *L, bool power) {
+  static const char *const names[] = {"not_begun", "done", "cut_short", NULL}; /* as enum sim_last_work */
+  enum sim_last_work last = (enum sim_last_work)luaL_checkoption(L, 3, names[0], names);
+  return push_happened(L, sim_world_crash(lua_sim_check(L), lua_sim_check_node(L, 2), last, power));
+}
+
 static int world_crash(lua_State *L) {
-  lua_Integer untold_max = luaL_optinteger(L, 3, 0);
-  luaL_argcheck(L, untold_max >= 0 && untold_max <= UINT32_MAX, 3, "out of range");
-  return push_happened(L, sim_world_crash(lua_sim_check(L), lua_sim_check_node(L, 2), (uint32_t)untold_max));
+  return go_down(L, true);
+}
+
+static int world_kill(lua_State *L) {
+  return go_down(L, false);
 }
 
 static int world_restart(lua_State *L) {
@@ -50,12 +64,60 @@ static int world_slow_disk(lua_State *L) {
   return 0;
 }
 
-static int world_fail_disk(lua_State *L) {
-  return push_happened(L, sim_world_fail_disk(lua_sim_check(L), lua_sim_check_node(L, 2), false));
+static int world_leave_room(lua_State *L) {
+  lua_Integer bytes = luaL_optinteger(L, 3, LUA_MAXINTEGER);
+  luaL_argcheck(L, bytes >= 0, 3, "negative");
+  sim_world_leave_room(lua_sim_check(L), lua_sim_check_node(L, 2),
+                       bytes == LUA_MAXINTEGER ? SIMDISK_UNLIMITED : (uint64_t)bytes);
+  return 0;
 }
 
-static int world_fail_sync(lua_State *L) {
-  return push_happened(L, sim_world_fail_disk(lua_sim_check(L), lua_sim_check_node(L, 2), true));
+static int world_disk_calls(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)sim_world_disk_calls(lua_sim_check(L), lua_sim_check_node(L, 2)));
+  return 1;
+}
+
+static enum simdisk_call read_call(lua_State *L, int table) {
+  lua_getfield(L, table, "call");
+  const char *name = luaL_optstring(L, -1, NULL);
+  for (int call = 0; name != NULL && call < SIMDISK_CALLS; call++) {
+    if (strcmp(simdisk_call_name((enum simdisk_call)call), name) == 0) return (enum simdisk_call)call;
+  }
+  if (name != NULL) luaL_error(L, "call: no such one");
+  return SIMDISK_CALLS;
+}
+
+static void read_fault(lua_State *L, int table, struct simdisk_fault *fault) {
+  fault->call = read_call(L, table);
+  fault->after = lua_sim_field_u32(L, table, "after", 0);
+  lua_getfield(L, table, "once");
+  fault->once = lua_toboolean(L, -1);
+  lua_getfield(L, table, "status");
+  const char *status = luaL_optstring(L, -1, "io");
+  bool full = strcmp(status, "disk_full") == 0;
+  if (!full && strcmp(status, "io") != 0) luaL_error(L, "status: expected io or disk_full");
+  if (full) fault->status = STATUS_DISK_FULL;
+}
+
+static int world_fail_disk(lua_State *L) {
+  struct sim_world *world = lua_sim_check(L);
+  uint8_t node = lua_sim_check_node(L, 2);
+  struct simdisk_fault fault = {.call = SIMDISK_CALLS, .status = STATUS_IO};
+  if (!lua_isnoneornil(L, 3)) {
+    luaL_checktype(L, 3, LUA_TTABLE);
+    read_fault(L, 3, &fault);
+  }
+  return push_happened(L, sim_world_fail_disk(world, node, &fault));
+}
+
+static int world_cut_start(lua_State *L) {
+  lua_Integer calls = luaL_checkinteger(L, 3);
+  luaL_argcheck(L, calls >= 0, 3, "negative");
+  return push_happened(L, sim_world_cut_start(lua_sim_check(L), lua_sim_check_node(L, 2), (uint64_t)calls));
+}
+
+static int world_rot(lua_State *L) {
+  return push_happened(L, sim_world_rot(lua_sim_check(L), lua_sim_check_node(L, 2)));
 }
 
 static int world_clock_rate(lua_State *L) {
@@ -111,14 +173,18 @@ static int world_net(lua_State *L) {
 
 void lua_sim_add_faults(lua_State *L) {
   static const luaL_Reg methods[] = {{"crash", world_crash},
+                                     {"kill", world_kill},
                                      {"restart", world_restart},
+                                     {"cut_start", world_cut_start},
                                      {"wipe", world_wipe},
+                                     {"rot", world_rot},
                                      {"pause", world_pause},
                                      {"resume", world_resume},
                                      {"transfer", world_transfer},
                                      {"slow_disk", world_slow_disk},
                                      {"fail_disk", world_fail_disk},
-                                     {"fail_sync", world_fail_sync},
+                                     {"leave_room", world_leave_room},
+                                     {"disk_calls", world_disk_calls},
                                      {"clock_rate", world_clock_rate},
                                      {"cut", world_cut},
                                      {"mend", world_mend},

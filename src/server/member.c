@@ -1,6 +1,7 @@
-/* The hook: what came during the turn was stepped already, in the callbacks; raftnode_turn does the rest, and its disk,
- * which is memory, is done as soon as it is asked. A sync that is done may release acknowledgements and bring commands
- * to be applied, so another round follows, until there is none. Then the links send, one write each.
+/* The hook: what came during the turn was stepped already, in the callbacks, but for what the disk has done meanwhile;
+ * raftnode_turn does the rest. A sync that is done as soon as it is asked for (in memory) may release acknowledgements
+ * and bring commands to be applied, so another round follows, until there is none. Then the links send, one write each,
+ * while the disk still writes.
  *
  * One timer stands on the node's deadline. It does nothing by itself: it brings about the turn. */
 #include "server/member.h"
@@ -9,8 +10,8 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "raft/node.h"
-#include "raft/storage/memory.h"
 #include "raft/transporthttp/transporthttp.h"
+#include "server/works.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,8 @@
 enum {
   INFLIGHT_MAX = HTTP_PIPELINE_MAX / 2, /* AppendEntries with entries per link: heartbeats and votes fit beside them */
   MESSAGE_BYTES_MAX = 1 << 20,          /* entries of one of them */
+  INSTALL_BYTES = 1 << 18,              /* one piece of a snapshot on its way to another member */
+  SNAPSHOT_TAIL_MAX = 10000,            /* entries that stay in the log behind a snapshot */
   LINK_TIMEOUT_ELECTIONS = 5            /* a link without an answer is given up after so many election timeouts */
 };
 
@@ -27,7 +30,8 @@ _Static_assert((int)MEMBERS_MAX == (int)RAFT_NODES_MAX, "a configuration holds a
 struct member {
   struct io_loop *loop;
   struct cluster cluster;
-  struct mem_storage *storage;
+  struct storage *storage; /* the server's */
+  struct works *works;     /* the node's */
   struct transporthttp *transport;
   struct raftnode *node;
   struct io_hook hook;
@@ -79,16 +83,11 @@ static void check_left(struct member *member, uint64_t now_ms) {
 
 /* ---- the turn ---- */
 
-static void on_sync(void *context, uint64_t number) {
-  (void)context;
-  (void)number;
-}
-
 static bool complete_syncs(struct member *member, uint64_t now_ms) {
   bool any = false;
   uint64_t number;
   uint64_t last_index;
-  while (mem_storage_complete(member->storage, &number, &last_index)) {
+  while (storage_complete(member->storage, &number, &last_index)) {
     raftnode_synced(member->node, number, last_index, now_ms);
     any = true;
   }
@@ -113,6 +112,7 @@ static void arm_timer(struct member *member, uint64_t now_ms) {
 static void on_turn_end(struct io_hook *hook) {
   struct member *member = (struct member *)(void *)((char *)hook - offsetof(struct member, hook));
   uint64_t now_ms = io_loop_now_ms(member->loop);
+  complete_syncs(member, now_ms);
   do
     raftnode_turn(member->node, now_ms);
   while (complete_syncs(member, now_ms));
@@ -137,6 +137,23 @@ static void on_message(void *context, const struct raft_message *message, struct
 static void on_peer_down(void *context, uint8_t peer, uint64_t now_ms) {
   struct member *member = context;
   raftnode_peer_down(member->node, peer, now_ms);
+}
+
+/* ---- work that takes long ---- */
+
+static void run_work(void *subject) {
+  struct raft_work *work = subject;
+  work->run(work);
+}
+
+static void on_work_done(void *owner, void *subject) {
+  struct member *member = owner;
+  raftnode_work_done(member->node, subject);
+}
+
+static void submit_work(void *context, struct raft_work *work) {
+  struct member *member = context;
+  works_submit(member->works, run_work, on_work_done, member, work);
 }
 
 /* ---- life ---- */
@@ -168,6 +185,11 @@ static uint64_t draw_life(void) {
   return life | 1;
 }
 
+/* At most half of what leads to a snapshot: the log is to become shorter by it. */
+static uint64_t tail_of(uint64_t threshold) {
+  return threshold / 2 < SNAPSHOT_TAIL_MAX ? threshold / 2 : SNAPSHOT_TAIL_MAX;
+}
+
 static void create_node(struct member *member, const struct config *config, struct kvsm *sm, uint64_t seed) {
   struct raftnode_options options = {.cluster = &member->cluster,
                                      .fixed_leader = cluster_find(&member->cluster, config->fixed_leader),
@@ -177,17 +199,22 @@ static void create_node(struct member *member, const struct config *config, stru
                                      .inflight_max = INFLIGHT_MAX,
                                      .message_bytes_max = MESSAGE_BYTES_MAX,
                                      .seed = seed,
-                                     .life = draw_life()};
+                                     .life = draw_life(),
+                                     .snapshot_threshold = config->snapshot_threshold,
+                                     .snapshot_tail = tail_of(config->snapshot_threshold),
+                                     .install_bytes = INSTALL_BYTES,
+                                     .worker = {member, submit_work}};
   struct transporthttp_events events = {member, on_message, on_peer_down};
-  member->node = raftnode_create(&options, mem_storage_base(member->storage), transporthttp_base(member->transport), sm,
+  member->node = raftnode_create(&options, storage_base(member->storage), transporthttp_base(member->transport), sm,
                                  io_loop_now_ms(member->loop));
   transporthttp_start(member->transport, &events);
 }
 
-enum status member_create(struct io_loop *loop, const struct config *config, struct kvsm *sm, struct member **out,
-                          struct error *err) {
+enum status member_create(struct io_loop *loop, const struct config *config, struct storage *storage, struct kvsm *sm,
+                          struct member **out, struct error *err) {
   struct member *member = xcalloc(1, sizeof *member);
   member->loop = loop;
+  member->storage = storage;
   enum status status = init_cluster(&member->cluster, config, err);
   if (status != STATUS_OK) {
     free(member);
@@ -200,7 +227,8 @@ enum status member_create(struct io_loop *loop, const struct config *config, str
   member->timer = io_timer_create(loop, on_timer, member);
   member->hook.run = on_turn_end;
   io_hook_add(loop, &member->hook);
-  member->storage = mem_storage_create(on_sync, member);
+  member->works = works_create(loop);
+  storage_start(storage, loop);
   create_transport(member, config, seeds.low);
   create_node(member, config, sm, seeds.high);
   io_loop_wake(loop);
@@ -211,9 +239,10 @@ enum status member_create(struct io_loop *loop, const struct config *config, str
 void member_destroy(struct member *member) {
   io_hook_remove(&member->hook);
   io_timer_destroy(member->timer);
+  raftnode_stop_work(member->node);
+  works_close(member->works);
   raftnode_destroy(member->node);
   transporthttp_destroy(member->transport);
-  mem_storage_destroy(member->storage);
   free(member);
 }
 
@@ -227,6 +256,12 @@ struct raft_node *member_base(struct member *member) {
 
 void member_handle(struct member *member, const struct http_message *request, struct http_exchange *exchange) {
   transporthttp_handle(member->transport, request, exchange);
+}
+
+const char *member_failure(const struct member *member) {
+  if (!raftnode_failed(member->node)) return NULL;
+  const char *why = storage_failure(member->storage);
+  return why != NULL ? why : "a snapshot could not be written; the log says why";
 }
 
 bool member_pending(const struct member *member) {

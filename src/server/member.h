@@ -1,5 +1,6 @@
-/* One member of a cluster, put together: the table of members, storage, the way to the others, and the Raft node that
- * runs on them, as one hook at the end of the loop's turn. A node alone is a cluster of one. The loop's thread. */
+/* One member of a cluster, put together: the table of members, the way to the others, and the Raft node that runs on
+ * them and on its storage, as one hook at the end of the loop's turn. A node alone is a cluster of one. The loop's
+ * thread. */
 #ifndef KV_SERVER_MEMBER_H
 #define KV_SERVER_MEMBER_H
 
@@ -7,15 +8,18 @@
 #include "http/connection.h"
 #include "io/loop.h"
 #include "kvsm/kvsm.h"
+#include "server/storage.h"
 #include "types/config.h"
 
 struct member;
 
-/* Keeps loop and sm. Adds its hook: create it before whoever sends answers. STATUS_INVALID with a message when the
- * members of the configuration make no cluster. Returns owned in *out. */
-enum status member_create(struct io_loop *loop, const struct config *config, struct kvsm *sm, struct member **out,
-                          struct error *err);
-/* Messages get their last answers before this; waits that are left end with STATUS_CLOSED inside this call. */
+/* Keeps loop, sm, and storage, which is open and has put its snapshot into sm; starts it. Adds its hook: create it
+ * before whoever sends answers. STATUS_INVALID with a message when the members of the configuration make no cluster;
+ * the storage is not started then. Returns owned in *out. */
+enum status member_create(struct io_loop *loop, const struct config *config, struct storage *storage, struct kvsm *sm,
+                          struct member **out, struct error *err);
+/* Messages get their last answers before this; waits that are left end with STATUS_CLOSED inside this call. Waits for
+ * work that runs, which ends soon. Afterwards the storage may be closed. */
 void member_destroy(struct member *member);
 /* Where a node alone is reached, once the system has picked its port; before the first turn. */
 void member_set_port(struct member *member, uint16_t port);
@@ -25,6 +29,9 @@ struct raft_node *member_base(struct member *member);
 void member_handle(struct member *member, const struct http_message *request, struct http_exchange *exchange);
 /* True when something came after the hook of this turn: the next turn must not block. */
 bool member_pending(const struct member *member);
+
+/* Why its storage failed for good: it acknowledges nothing any more. NULL while it works. */
+const char *member_failure(const struct member *member);
 
 /* Before a clean stop: hands leadership to the member that is best prepared, and waits for what becomes of the writes
  * that are under way; at most one election timeout. False: there is nothing to hand over, `left` never runs. Else it

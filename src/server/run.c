@@ -8,7 +8,6 @@
 #include "io/http_server.h"
 #include "raft/transporthttp/link.h"
 #include "raft/transporthttp/routes.h"
-#include "server/jobs.h"
 #include "server/member.h"
 
 #include <stdlib.h>
@@ -20,28 +19,40 @@ struct server {
   struct io_loop *loop;
   struct config config;
   struct kvsm *sm;
-  struct member *member; /* NULL when the node is the caller's */
+  struct raft_node *node;  /* the caller's, or the member's */
+  struct storage *storage; /* NULL when the node is the caller's */
+  struct member *member;   /* NULL when the node is the caller's, or nothing is served yet */
   struct distributedkv dkv;
-  struct httpapi *api;
+  struct httpapi *api;              /* NULL: nothing is served yet */
   struct http_handler handler;      /* the API's, and the member's for what comes from other members */
   struct http_limits limits;        /* of clients */
   struct http_limits member_limits; /* of other members */
   struct http_server *http;         /* NULL when opening failed */
   struct io_hook hook;
-  struct jobs jobs;
+  void (*failed)(void *context); /* NULL: nobody wants to know, or was told */
+  void *failed_context;
   void (*stopped)(void *context); /* set while stopping */
   void *stopped_context;
   uint32_t grace_ms; /* of server_stop */
+  bool clean;        /* it was stopped, and that is over */
 };
 
 static uint64_t loop_now_ms(void *context) {
   return io_loop_now_ms(context);
 }
 
+static void tell_failure(struct server *server) {
+  if (server->failed == NULL || server_failure(server) == NULL) return;
+  void (*failed)(void *) = server->failed;
+  server->failed = NULL;
+  failed(server->failed_context);
+}
+
 static void on_turn_end(struct io_hook *hook) {
   struct server *server = (struct server *)(void *)((char *)hook - offsetof(struct server, hook));
   bool more = kvsm_reclaim(server->sm, RECLAIM_STEPS_PER_TURN);
   if (more || (server->member != NULL && member_pending(server->member))) io_loop_wake(server->loop);
+  tell_failure(server);
 }
 
 /* ---- requests: from clients, or from other members ---- */
@@ -96,9 +107,11 @@ static enum status open_http(struct server *server, struct error *err) {
   return STATUS_OK;
 }
 
-static void init_server(struct server *server, struct io_loop *loop, const struct config *config) {
+struct server *server_create(struct io_loop *loop, const struct config *config, struct raft_node *node) {
+  struct server *server = xcalloc(1, sizeof *server);
   server->loop = loop;
   server->config = *config;
+  server->node = node;
   server->handler = (struct http_handler){.context = server,
                                           .classify = classify,
                                           .handle = handle,
@@ -106,42 +119,37 @@ static void init_server(struct server *server, struct io_loop *loop, const struc
                                           .limits_of = config->members_count > 1 ? limits_of : NULL};
   server->hook.run = on_turn_end;
   server->sm = kvsm_create();
-  jobs_init(&server->jobs, loop, server->sm);
+  if (node == NULL) server->storage = storage_create(&server->config);
+  return server;
 }
 
-static void free_state(void *context) {
-  struct server *server = context;
-  kvsm_destroy(server->sm);
-  free(server);
+enum status server_open(struct server *server, struct error *err) {
+  return server->storage != NULL ? storage_open(server->storage, &server->config, server->sm, err) : STATUS_OK;
 }
 
-/* What needs the node, in the order in which hooks must be added. */
-static enum status open_server(struct server *server, struct raft_node *node, struct error *err) {
-  const struct config *config = &server->config;
-  dkv_init(&server->dkv, node, server->sm, config->read_policy, config->write_mode);
-  server->api = httpapi_create(&server->dkv, config, loop_now_ms, server->loop);
-  enum status status = open_http(server, err);
-  io_hook_add(server->loop, &server->hook);
+void server_stop_opening(struct server *server) {
+  storage_stop_opening(server->storage);
+}
+
+uint64_t server_opening_bytes(const struct server *server) {
+  return storage_opening_bytes(server->storage);
+}
+
+static enum status create_member(struct server *server, struct error *err) {
+  enum status status = member_create(server->loop, &server->config, server->storage, server->sm, &server->member, err);
+  if (status == STATUS_OK) server->node = member_base(server->member);
   return status;
 }
 
-enum status server_start(struct io_loop *loop, const struct config *config, struct raft_node *node, struct server **out,
-                         struct error *err) {
-  struct server *server = xcalloc(1, sizeof *server);
-  init_server(server, loop, config);
-  if (node == NULL) {
-    enum status status = member_create(loop, &server->config, server->sm, &server->member, err);
-    if (status != STATUS_OK) {
-      jobs_close(&server->jobs, free_state, server);
-      return status;
-    }
-    node = member_base(server->member);
-  }
-  enum status status = open_server(server, node, err);
-  if (status == STATUS_OK)
-    *out = server;
-  else
-    server_destroy(server);
+/* In the order in which hooks must be added. */
+enum status server_serve(struct server *server, struct error *err) {
+  const struct config *config = &server->config;
+  enum status status = server->node == NULL ? create_member(server, err) : STATUS_OK;
+  if (status != STATUS_OK) return status;
+  dkv_init(&server->dkv, server->node, server->sm, config->read_policy, config->write_mode);
+  server->api = httpapi_create(&server->dkv, config, loop_now_ms, server->loop);
+  status = open_http(server, err);
+  io_hook_add(server->loop, &server->hook);
   return status;
 }
 
@@ -163,11 +171,25 @@ void server_status(const struct server *server, struct raft_status *status, stru
   node->ops->leader_hint(node, leader);
 }
 
-static void on_drained(void *context) {
-  struct server *server = context;
+const char *server_failure(const struct server *server) {
+  return server->member != NULL ? member_failure(server->member) : NULL;
+}
+
+void server_on_failed(struct server *server, void (*failed)(void *context), void *context) {
+  server->failed = failed;
+  server->failed_context = context;
+}
+
+static void end_stop(struct server *server) {
   void (*stopped)(void *) = server->stopped;
   server->stopped = NULL;
   stopped(server->stopped_context);
+}
+
+static void on_drained(void *context) {
+  struct server *server = context;
+  server->clean = true;
+  end_stop(server);
 }
 
 static void drain(void *context) {
@@ -183,23 +205,19 @@ void server_stop(struct server *server, uint32_t grace_ms, void (*stopped)(void 
   if (server->member == NULL || !member_leave(server->member, drain, server)) drain(server);
 }
 
-/* Connections first, so that the answers to what is cancelled have nowhere to go; the state last, since a job may still
- * look at it. */
-void server_destroy(struct server *server) {
+/* Connections first, so that the answers to what is cancelled have nowhere to go. */
+static void stop_serving(struct server *server) {
   if (server->http != NULL) http_server_close(server->http);
   httpapi_destroy(server->api);
   io_hook_remove(&server->hook);
   if (server->member != NULL) member_destroy(server->member);
   dkv_deinit(&server->dkv);
-  if (server->stopped != NULL) on_drained(server);
-  jobs_close(&server->jobs, free_state, server);
+  if (server->stopped != NULL) end_stop(server);
 }
 
-enum status server_snapshot(struct server *server, const char *path, server_job_done *done, void *context) {
-  return jobs_snapshot(&server->jobs, path, done, context);
-}
-
-enum status server_restore(struct server *server, const char *path, server_job_done *done, void *context) {
-  if (server->member != NULL) return STATUS_INVALID;
-  return jobs_restore(&server->jobs, path, done, context);
+void server_destroy(struct server *server) {
+  if (server->api != NULL) stop_serving(server);
+  if (server->storage != NULL) storage_close(server->storage, server->clean);
+  kvsm_destroy(server->sm);
+  free(server);
 }

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "sim/mix.h"
 
 enum { TERMS_CAPACITY_MIN = 256, COMMITTED_CAPACITY_MIN = 1024 };
 
@@ -78,7 +77,7 @@ void sim_check_appended(struct sim_check *check, uint8_t node, uint64_t index) {
                    (unsigned long long)links[index - 1].term, (unsigned long long)link->term,
                    (unsigned long long)index);
   }
-  uint64_t *chain = sim_table_at(&check->matching, sim_mix(sim_mix(0, index), link->term) | 1);
+  uint64_t *chain = sim_table_at(&check->matching, sim_check_matching_key(index, link->term));
   if (*chain == 0) *chain = link->chain;
   if (*chain == link->chain) return;
   sim_check_fail(check, node,
@@ -101,6 +100,10 @@ void sim_check_cutting(struct sim_check *check, uint8_t node, const struct raft 
 
 /* ---- messages ---- */
 
+static uint64_t committed_chain(const struct sim_check *check, uint64_t index) {
+  return index == 0 ? 0 : check->committed[index].link.chain;
+}
+
 static void voted(struct sim_check *check, uint8_t node, uint64_t term, uint8_t candidate) {
   uint64_t *vote = at_term(&check->votes[node], term);
   if (*vote != 0 && *vote != candidate + 1u) {
@@ -119,9 +122,16 @@ static void voted(struct sim_check *check, uint8_t node, uint64_t term, uint8_t 
 static void acknowledged(struct sim_check *check, const struct raft_message *message) {
   const struct sim_ledger *ledger = check->nodes[message->from].ledger;
   uint64_t match_index = message->as.append_reply.match_index;
-  if (match_index <= ledger->durable.last || ledger->hard_state.term > message->term) return;
+  if (match_index <= sim_ledger_safe_index(ledger) || ledger->hard_state.term > message->term) return;
   sim_check_fail(check, message->from, "it acknowledges entries up to %llu, but only those up to %llu are durable",
-                 (unsigned long long)match_index, (unsigned long long)ledger->durable.last);
+                 (unsigned long long)match_index, (unsigned long long)sim_ledger_safe_index(ledger));
+}
+
+static void took_snapshot(struct sim_check *check, const struct raft_message *message) {
+  uint64_t index = message->as.install_reply.index;
+  if (index <= check->committed_last && index <= sim_ledger_safe_index(check->nodes[message->from].ledger)) return;
+  sim_check_fail(check, message->from, "it acknowledges a snapshot of index %llu, but that is not durable",
+                 (unsigned long long)index);
 }
 
 /* A pre-vote changes no state, and what concerns reads claims nothing of the sender. */
@@ -164,6 +174,7 @@ void sim_check_sent(struct sim_check *check, const struct raft_message *message)
     voted(check, message->from, message->as.vote_reply.vote_term, message->to);
   }
   if (message->type == RAFT_APPEND_REPLY && message->as.append_reply.success) acknowledged(check, message);
+  if (message->type == RAFT_INSTALL_REPLY && message->as.install_reply.done) took_snapshot(check, message);
 }
 
 /* ---- commitment ---- */
@@ -184,10 +195,6 @@ static void add_committed(struct sim_check *check, struct sim_link link, uint64_
     check->committed[0] = (struct sim_committed){0};
   }
   check->committed[++check->committed_last] = (struct sim_committed){.link = link, .in_term = in_term};
-}
-
-static uint64_t committed_chain(const struct sim_check *check, uint64_t index) {
-  return index == 0 ? 0 : check->committed[index].link.chain;
 }
 
 static void extend_committed(struct sim_check *check, uint8_t node, const struct raft *core) {

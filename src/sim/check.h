@@ -14,13 +14,17 @@
  *   progress              commit and applied index never go back, nor what a leader knows of a life of its peer
  *   exactly once          a (client, seq) is applied once
  *   acknowledged writes   stand in the committed log at the index and term they were answered with
- *   reads                 see every write that was acknowledged before they began */
+ *   reads                 see every write that was acknowledged before they began
+ *   snapshots             stand for what is committed, and for the state behind it; the log gives way to one only where
+ *                         it does not hold the same, and entries go only when one covers them
+ *   damage                may cost a node what it has, but never shows it what nobody wrote */
 #ifndef KV_SIM_CHECK_H
 #define KV_SIM_CHECK_H
 
 #include "base/hash.h"
 #include "raft/core/raft.h"
 #include "sim/ledger.h"
+#include "sim/mix.h"
 #include "sim/table.h"
 #include "types/result.h"
 
@@ -56,6 +60,11 @@ struct sim_checked_node {
   } peers[SIM_NODES_MAX]; /* of a leader, in this term */
 };
 
+/* Of sim_check.matching. */
+static inline uint64_t sim_check_matching_key(uint64_t index, uint64_t term) {
+  return sim_mix(sim_mix(0, index), term) | 1;
+}
+
 struct sim_check {
   char violation[SIM_VIOLATION_BYTES_MAX]; /* "": none */
   uint64_t now_us;                         /* the world keeps it up to date */
@@ -89,6 +98,16 @@ void sim_check_started(struct sim_check *check, uint8_t node, const struct sim_l
 void sim_check_wiped(struct sim_check *check, uint8_t node);
 void sim_check_appended(struct sim_check *check, uint8_t node, uint64_t index);
 void sim_check_cutting(struct sim_check *check, uint8_t node, const struct raft *core, uint64_t index);
+/* A snapshot is about to be recorded; entries up to `index` are about to go. */
+void sim_check_recording(struct sim_check *check, uint8_t node, struct snapshot_mark mark);
+void sim_check_truncating(struct sim_check *check, uint8_t node, uint64_t index);
+/* The log is about to give way to a snapshot. Returns owned: the links [0 .. mark.index] that it stands for; NULL when
+ * that is wrong. */
+struct sim_link *sim_check_resetting(struct sim_check *check, uint8_t node, struct snapshot_mark mark);
+/* The state is that of a snapshot, from a leader or found at the start. */
+void sim_check_installed(struct sim_check *check, uint8_t node, uint64_t index, struct hash128 state);
+/* A start found something else than it should have. */
+void sim_check_found(struct sim_check *check, uint8_t node, const struct sim_found *found);
 /* A message leaves. */
 void sim_check_sent(struct sim_check *check, const struct raft_message *message);
 /* An event is over. */

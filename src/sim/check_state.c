@@ -2,7 +2,6 @@
 #include "sim/check.h"
 
 #include "base/check.h"
-#include "sim/mix.h"
 #include "types/command.h"
 
 static uint64_t pack_result(const struct apply_result *result) {

@@ -9,7 +9,10 @@
 
 enum sim_event_kind {
   SIM_MESSAGE,   /* `data`: a packet reaches `node` */
-  SIM_SYNCED,    /* the oldest sync of `node` is done */
+  SIM_LOG_JOB,   /* the job of the log of `node` is done */
+  SIM_SPARE_JOB, /* its spare job is done */
+  SIM_WORK,      /* `data`: a work of `node` is done */
+  SIM_ROOM,      /* `node` looks whether its full disk has room again */
   SIM_TIMER,     /* the deadline of `node` */
   SIM_TURN,      /* a turn that `node` had put off */
   SIM_PEER_DOWN, /* `node` notices that its link to `number` broke */
@@ -23,7 +26,7 @@ struct sim_event {
   uint64_t sequence; /* the queue's */
   enum sim_event_kind kind;
   uint32_t node;
-  uint64_t number; /* SYNCED, TIMER, TURN: the incarnation it is meant for; else see above */
+  uint64_t number; /* LOG_JOB .. TURN: the incarnation it is meant for; else see above */
   void *data;
 };
 

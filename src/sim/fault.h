@@ -3,18 +3,26 @@
 #define KV_SIM_FAULT_H
 
 enum sim_fault {
-  SIM_FAULT_CRASH,
-  SIM_FAULT_LEADER_CRASH, /* a crash of the node that leads */
-  SIM_FAULT_UNTOLD,       /* a sync that was done when its node crashed, without a word to it */
+  SIM_FAULT_CRASH,        /* of a process, by a power cut */
+  SIM_FAULT_KILL,         /* of a process alone: what it wrote stays */
+  SIM_FAULT_LEADER_CRASH, /* a crash or kill of the node that leads */
+  SIM_FAULT_CUT_SHORT,    /* a crash in the middle of the disk's work */
+  SIM_FAULT_UNTOLD,       /* a start that found more than what its node knew to be durable */
   SIM_FAULT_RESTART,
+  SIM_FAULT_START_CUT, /* a start that ended in a power cut */
   SIM_FAULT_WIPE,
   SIM_FAULT_PAUSE,
   SIM_FAULT_RESUME,
   SIM_FAULT_CUT,
   SIM_FAULT_HEAL,
   SIM_FAULT_SLOW_DISK,
-  SIM_FAULT_FAIL_DISK, /* every write */
-  SIM_FAULT_FAIL_SYNC, /* the next sync, and everything after it */
+  SIM_FAULT_FAIL_DISK, /* some call, and everything after it */
+  SIM_FAULT_FAIL_SYNC, /* some sync, and all after it */
+  SIM_FAULT_FULL_DISK,
+  SIM_FAULT_NO_ROOM,    /* a write that was refused for it */
+  SIM_FAULT_FULL_START, /* a start that was refused for it */
+  SIM_FAULT_ROT,        /* bits of a node that is down flip */
+  SIM_FAULT_ROT_FOUND,  /* and its start does not go on with what is left */
   SIM_FAULT_CLOCK_RATE,
   SIM_FAULT_TRANSFER, /* a hand-over that was accepted */
   SIM_FAULT_LINK_DOWN,

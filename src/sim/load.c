@@ -164,6 +164,10 @@ static void answered(struct sim_world *world, const struct sim_attempt *attempt)
   case STATUS_NOT_LEADER:
     try_again(world, attempt->client, attempt->leader);
     break;
+  case STATUS_DISK_FULL:
+    world->faults[SIM_FAULT_NO_ROOM]++;
+    try_again(world, attempt->client, RAFT_NODE_NONE);
+    break;
   case STATUS_NO_LEADER:
   case STATUS_OVERLOADED:
     try_again(world, attempt->client, RAFT_NODE_NONE);
@@ -175,7 +179,6 @@ static void answered(struct sim_world *world, const struct sim_attempt *attempt)
   case STATUS_INVALID:
   case STATUS_TOO_LARGE:
   case STATUS_NOT_FOUND:
-  case STATUS_DISK_FULL:
   case STATUS_CORRUPT:
   case STATUS_IO:
     sim_check_fail(&world->check, attempt->node, "a request ends as %s", status_name(attempt->status));

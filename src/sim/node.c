@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "raft/restart.h"
 #include "sim/world_state.h"
 
 enum {
@@ -63,14 +64,23 @@ static void on_cutting(void *context, uint64_t index) {
   sim_check_cutting(&node->world->check, node->number, raftnode_core(node->raft), index);
 }
 
-static void on_sync_asked(void *context) {
+static void on_truncating(void *context, uint64_t index) {
   struct sim_node *node = context;
-  struct sim_world *world = node->world;
-  uint64_t bound_us = (uint64_t)world->config.sync_us + node->slow_disk_us;
-  uint64_t at_us = world->now_us + sim_below(&world->disk_random, bound_us);
-  if (at_us < node->synced_at_us) at_us = node->synced_at_us;
-  node->synced_at_us = at_us;
-  sim_push(world, at_us, SIM_SYNCED, node->number, node->incarnation, NULL);
+  sim_check_truncating(&node->world->check, node->number, index);
+}
+
+static void on_recording(void *context, struct snapshot_mark mark) {
+  struct sim_node *node = context;
+  sim_check_recording(&node->world->check, node->number, mark);
+}
+
+static struct sim_link *on_resetting(void *context, struct snapshot_mark mark) {
+  struct sim_node *node = context;
+  return sim_check_resetting(&node->world->check, node->number, mark);
+}
+
+static void on_submitted(void *context, enum sim_job job) {
+  sim_work_job(context, job);
 }
 
 static void on_applied(void *context, const struct log_entry *entry, const struct apply_result *result) {
@@ -80,6 +90,15 @@ static void on_applied(void *context, const struct log_entry *entry, const struc
   kvsm_stats(node->sm, &stats);
   sim_check_stepped(check, node->number, raftnode_core(node->raft));
   sim_check_applied(check, node->number, entry, result, stats.digest);
+}
+
+static void on_installed(void *context, struct snapshot_mark mark) {
+  struct sim_node *node = context;
+  struct sim_check *check = &node->world->check;
+  struct kvsm_stats stats;
+  kvsm_stats(node->sm, &stats);
+  sim_check_stepped(check, node->number, raftnode_core(node->raft));
+  sim_check_installed(check, node->number, mark.index, stats.digest);
 }
 
 /* ---- life ---- */
@@ -105,41 +124,101 @@ void sim_node_init(struct sim_world *world, uint8_t number) {
   node->timer_at_us = UINT64_MAX;
   node->clock = (struct sim_clock){0, prng_below(&world->node_random, 1000000000), SIM_MILLION};
   init_cluster(node, world->config.nodes_count);
-  struct sim_disk_listener listener = {node, on_appended, on_cutting, on_sync_asked};
-  sim_disk_init(&node->disk, &listener);
+  const struct sim_disk_listener listener = {node,         on_appended,  on_cutting,  on_truncating,
+                                             on_recording, on_resetting, on_submitted};
+  const struct sim_disk_options options = {.segment_bytes = world->config.segment_bytes,
+                                           .cache_bytes = world->config.cache_bytes,
+                                           .seed = prng_next(&world->disk_random)};
+  sim_disk_init(&node->disk, &options, &listener);
 }
 
 void sim_node_deinit(struct sim_node *node) {
-  if (node->up) sim_node_stop(node);
+  if (node->up) sim_node_stop(node, SIM_WORK_NOT_BEGUN);
   sim_disk_deinit(&node->disk);
   free(node->parked);
 }
 
-void sim_node_start(struct sim_node *node) {
+static enum status compare(struct sim_node *node) {
+  struct buffer links = {0};
+  struct sim_found found;
+  bool more = false;
+  enum status status = sim_disk_found(&node->disk, &found, &links);
+  if (status == STATUS_OK && !sim_ledger_found(&node->disk.ledger, &found, &more)) {
+    sim_check_found(&node->world->check, node->number, &found);
+    status = STATUS_INVALID;
+  }
+  if (more && status == STATUS_OK)
+    sim_fault_count(node->world, SIM_FAULT_UNTOLD, node->number, RAFT_NODE_NONE, found.last_index);
+  buffer_deinit(&links);
+  return status;
+}
+
+static enum status open_disk(struct sim_node *node, struct error *err) {
+  enum status status = sim_disk_open(&node->disk, err);
+  if (status != STATUS_OK) return status;
+  status = compare(node);
+  return status == STATUS_OK ? status : error_set(err, status, "it does not hold what was durable when it stopped");
+}
+
+static struct raftnode *make_raft(struct sim_node *node) {
   struct sim_world *world = node->world;
   const struct sim_config *config = &world->config;
-  struct raftnode_options options = {.cluster = &node->cluster,
-                                     .fixed_leader = config->fixed_leader,
-                                     .heartbeat_ms = config->heartbeat_ms,
-                                     .election_min_ms = config->election_min_ms,
-                                     .election_max_ms = config->election_max_ms,
-                                     .inflight_max = config->inflight_max,
-                                     .message_bytes_max = config->message_bytes_max,
-                                     .seed = prng_next(&world->node_random),
-                                     .life = prng_next(&world->node_random) | 1};
-  node->incarnation++;
-  if (!sim_disk_agrees(&node->disk)) {
-    sim_check_fail(&world->check, node->number, "its disk does not hold what was durable when it stopped");
-  }
-  sim_check_started(&world->check, node->number, &node->disk.ledger);
-  node->sm = kvsm_create();
-  node->raft = raftnode_create(&options, &node->disk.base, &node->transport, node->sm, sim_node_now_ms(node));
+  const struct raftnode_options options = {.cluster = &node->cluster,
+                                           .fixed_leader = config->fixed_leader,
+                                           .heartbeat_ms = config->heartbeat_ms,
+                                           .election_min_ms = config->election_min_ms,
+                                           .election_max_ms = config->election_max_ms,
+                                           .inflight_max = config->inflight_max,
+                                           .message_bytes_max = config->message_bytes_max,
+                                           .seed = prng_next(&world->node_random),
+                                           .life = prng_next(&world->node_random) | 1,
+                                           .snapshot_threshold = config->snapshot_threshold,
+                                           .snapshot_tail = config->snapshot_tail,
+                                           .install_bytes = config->install_bytes,
+                                           .worker = {node, sim_work_submit}};
+  return raftnode_create(&options, &node->disk.base, &node->transport, node->sm, sim_node_now_ms(node));
+}
+
+/* The state as of the newest snapshot, which is at least the one that was durable. */
+static enum status restore(struct sim_node *node, struct error *err) {
+  struct sim_check *check = &node->world->check;
+  struct kvsm_stats stats;
+  sim_check_started(check, node->number, &node->disk.ledger);
+  enum status status = raft_restart(&node->disk.base, node->sm, NULL, err);
+  if (status != STATUS_OK) return status;
+  kvsm_stats(node->sm, &stats);
+  if (stats.last_applied < node->disk.ledger.published.index)
+    return error_set(err, STATUS_INVALID, "a snapshot that was durable is not there");
+  if (stats.last_applied > 0) sim_check_installed(check, node->number, stats.last_applied, stats.digest);
+  sim_disk_note_snapshot(&node->disk);
+  return STATUS_OK;
+}
+
+static void go_up(struct sim_node *node) {
+  node->raft = make_raft(node);
   raftnode_on_applied(node->raft, on_applied, node);
+  raftnode_on_installed(node->raft, on_installed, node);
   dkv_init(&node->dkv, raftnode_base(node->raft), node->sm, READ_POLICY_READINDEX, WRITE_MODE_SYNC);
   node->up = true;
   node->paused = false;
   node->timer_at_us = UINT64_MAX;
-  sim_push(world, world->now_us, SIM_TURN, node->number, node->incarnation, NULL);
+  wal_make_room(node->disk.wal);
+  sim_push(node->world, node->world->now_us, SIM_TURN, node->number, node->incarnation, NULL);
+}
+
+enum status sim_node_start(struct sim_node *node, struct error *err) {
+  node->incarnation++;
+  node->sm = kvsm_create();
+  enum status status = open_disk(node, err);
+  if (status == STATUS_OK) status = restore(node, err);
+  if (status == STATUS_OK) {
+    go_up(node);
+    return STATUS_OK;
+  }
+  kvsm_destroy(node->sm);
+  node->sm = NULL;
+  sim_disk_close(&node->disk);
+  return status;
 }
 
 static void drop_event(struct sim_node *node, const struct sim_event *event, bool refused) {
@@ -147,9 +226,17 @@ static void drop_event(struct sim_node *node, const struct sim_event *event, boo
   if (event->kind == SIM_REQUEST) sim_load_lost(node->world, event->data, refused);
 }
 
-void sim_node_stop(struct sim_node *node) {
+static void add_counts(struct sim_world *world, const struct raftnode *raft) {
+  struct raftnode_snapshot_counts counts;
+  raftnode_snapshot_counts(raft, &counts);
+  sim_snapshots_add(&world->snapshots, &counts);
+}
+
+void sim_node_stop(struct sim_node *node, enum sim_last_work last) {
   CHECK(node->up);
+  sim_work_end(node, last);
   node->up = false;
+  add_counts(node->world, node->raft);
   raftnode_destroy(node->raft);
   dkv_deinit(&node->dkv);
   kvsm_destroy(node->sm);
@@ -163,8 +250,7 @@ void sim_node_stop(struct sim_node *node) {
   for (size_t i = 0; i < node->parked_count; i++)
     drop_event(node, &node->parked[i], false);
   node->parked_count = 0;
-  sim_disk_crash(&node->disk);
-  node->synced_at_us = 0;
+  sim_disk_close(&node->disk);
 }
 
 /* ---- events ---- */
@@ -206,6 +292,7 @@ static void check_now(struct sim_node *node) {
 
 static void end_turn(struct sim_node *node) {
   raftnode_turn(node->raft, sim_node_now_ms(node));
+  sim_work_drain(node); /* a sync that had nothing to do */
   check_now(node);
   trace_state(node);
   schedule(node);
@@ -236,20 +323,16 @@ static void receive(struct sim_node *node, struct sim_packet *packet) {
   sim_packet_free(world, packet);
 }
 
-static void synced(struct sim_node *node) {
-  uint64_t number, last_index;
-  if (!sim_disk_complete(&node->disk, &number, &last_index)) return; /* it failed meanwhile */
-  trace(node, SIM_TRACE_SYNCED, RAFT_NODE_NONE, number, last_index);
-  raftnode_synced(node->raft, number, last_index, sim_node_now_ms(node));
-}
-
 static void dispatch(struct sim_node *node, const struct sim_event *event) {
   switch (event->kind) {
   case SIM_MESSAGE:
     receive(node, event->data);
     break;
-  case SIM_SYNCED:
-    synced(node);
+  case SIM_LOG_JOB:
+  case SIM_SPARE_JOB:
+  case SIM_ROOM:
+  case SIM_WORK:
+    sim_work_event(node, event);
     break;
   case SIM_TIMER:
   case SIM_TURN:
@@ -280,8 +363,8 @@ static void park(struct sim_node *node, const struct sim_event *event) {
 
 /* True when the event is not meant for this incarnation, or its deadline has been moved. */
 static bool is_void(struct sim_node *node, const struct sim_event *event) {
-  bool personal = event->kind == SIM_SYNCED || event->kind == SIM_TIMER || event->kind == SIM_TURN;
-  if (personal && event->number != node->incarnation) return true;
+  bool shared = event->kind == SIM_MESSAGE || event->kind == SIM_PEER_DOWN || event->kind == SIM_REQUEST;
+  if (!shared && event->number != node->incarnation) return true;
   if (event->kind != SIM_TIMER) return false;
   if (event->sequence != node->timer_sequence) return true;
   node->timer_at_us = UINT64_MAX;

@@ -3,7 +3,6 @@
 #include "sim/simdisk.h"
 
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -46,42 +45,59 @@ static struct simdisk *simdisk_of(struct disk *disk) {
 
 /* ---- a call ---- */
 
+/* What it is about is put into words only for a trace or an error. */
 struct call {
   struct simdisk *disk;
   enum simdisk_call kind;
   struct error *err;
-  char about[2 * DISK_NAME_BYTES_MAX + 64]; /* for the trace and the error */
+  const char *name;
+  const char *to; /* of a rename; else NULL */
+  uint64_t numbers[2];
+  int numbers_count;
 };
 
 /* Locks the disk until call_end. */
-static void call_begin(struct call *call, struct disk *disk, enum simdisk_call kind, struct error *err,
-                       const char *about, ...) __attribute__((format(printf, 5, 6)));
-static void call_begin(struct call *call, struct disk *disk, enum simdisk_call kind, struct error *err,
-                       const char *about, ...) {
-  *call = (struct call){.disk = simdisk_of(disk), .kind = kind, .err = err};
-  va_list arguments;
-  va_start(arguments, about);
-  vsnprintf(call->about, sizeof call->about, about, arguments);
-  va_end(arguments);
-  pthread_mutex_lock(&call->disk->lock);
-  call->disk->calls[kind]++;
-  call->disk->calls[SIMDISK_CALLS]++;
+static struct call call_begin(struct disk *base, enum simdisk_call kind, const char *name, struct error *err) {
+  struct simdisk *disk = simdisk_of(base);
+  pthread_mutex_lock(&disk->lock);
+  disk->calls[kind]++;
+  disk->calls[SIMDISK_CALLS]++;
+  return (struct call){.disk = disk, .kind = kind, .err = err, .name = name};
+}
+
+static void call_number(struct call *call, uint64_t number) {
+  call->numbers[call->numbers_count++] = number;
+}
+
+static void append_about(struct buffer *out, const struct call *call) {
+  buffer_append_format(out, "%s %s", simdisk_call_name(call->kind), call->name);
+  if (call->to != NULL) buffer_append_format(out, " %s", call->to);
+  for (int i = 0; i < call->numbers_count; i++)
+    buffer_append_format(out, " %llu", (unsigned long long)call->numbers[i]);
 }
 
 static void trace(struct simdisk *disk, const struct call *call, enum status status) {
   if (!disk->tracing) return;
-  buffer_append_format(&disk->trace, "%s %s", simdisk_call_name(call->kind), call->about);
+  append_about(&disk->trace, call);
   if (status != STATUS_OK) buffer_append_format(&disk->trace, ": %s", status_name(status));
   buffer_append_byte(&disk->trace, '\n');
   if (disk->trace.len >= SIMDISK_TRACE_BYTES_MAX) disk->tracing = false;
 }
 
+static void tell(const struct call *call, enum status status, const char *why) {
+  struct buffer about;
+  buffer_init(&about);
+  append_about(&about, call);
+  error_set(call->err, status, "%.*s: %s", (int)about.len, (const char *)about.data, why);
+  buffer_deinit(&about);
+}
+
 /* The last thing before an operation returns. `why` only when it failed. */
 static enum status call_end(const struct call *call, enum status status, const char *why) {
   trace(call->disk, call, status);
+  if (status != STATUS_OK) tell(call, status, why);
   pthread_mutex_unlock(&call->disk->lock);
-  if (status == STATUS_OK) return STATUS_OK;
-  return error_set(call->err, status, "%s %s: %s", simdisk_call_name(call->kind), call->about, why);
+  return status;
 }
 
 /* True when the call has to fail, with *status. */
@@ -146,9 +162,8 @@ static enum status create_file(const struct call *call, const char *name, struct
 static enum status open_file(struct disk *disk, const char *name, enum disk_open how, struct disk_file **out,
                              struct error *err) {
   CHECK(strlen(name) <= DISK_NAME_BYTES_MAX);
-  struct call call;
   enum status status;
-  call_begin(&call, disk, how == DISK_CREATE ? SIMDISK_CREATE : SIMDISK_OPEN, err, "%s", name);
+  struct call call = call_begin(disk, how == DISK_CREATE ? SIMDISK_CREATE : SIMDISK_OPEN, name, err);
   if (fault_strikes(&call, &status)) return call_fail(&call, status);
   if (how == DISK_CREATE) return create_file(&call, name, out);
   struct simfile *content = simnames_find(&call.disk->names, name);
@@ -176,9 +191,10 @@ static enum status end_closed(const struct call *call) {
 
 static enum status read_file(struct disk *disk, struct disk_file *file, uint64_t offset, void *data, size_t len,
                              size_t *got, struct error *err) {
-  struct call call;
   enum status status;
-  call_begin(&call, disk, SIMDISK_READ, err, "%s %llu %zu", file->name, (unsigned long long)offset, len);
+  struct call call = call_begin(disk, SIMDISK_READ, file->name, err);
+  call_number(&call, offset);
+  call_number(&call, len);
   if (file->content == NULL) return end_closed(&call);
   if (fault_strikes(&call, &status)) return call_fail(&call, status);
   *got = simfile_read(file->content, offset, data, len);
@@ -209,9 +225,10 @@ static uint64_t room_until(const struct simdisk *disk, const struct simfile *con
 static enum status write_file(struct disk *disk, struct disk_file *file, uint64_t offset, struct bytes data,
                               struct error *err) {
   CHECK(file->writable && offset + data.len >= offset);
-  struct call call;
   enum status status;
-  call_begin(&call, disk, SIMDISK_WRITE, err, "%s %llu %zu", file->name, (unsigned long long)offset, data.len);
+  struct call call = call_begin(disk, SIMDISK_WRITE, file->name, err);
+  call_number(&call, offset);
+  call_number(&call, data.len);
   if (file->content == NULL) return end_closed(&call);
   uint64_t end = room_until(call.disk, file->content, offset + data.len);
   struct bytes fits = bytes_make(data.data, end > offset ? (size_t)(end - offset) : 0);
@@ -225,9 +242,8 @@ static enum status write_file(struct disk *disk, struct disk_file *file, uint64_
 }
 
 static enum status sync_file(struct disk *disk, struct disk_file *file, struct error *err) {
-  struct call call;
   enum status status;
-  call_begin(&call, disk, SIMDISK_SYNC, err, "%s", file->name);
+  struct call call = call_begin(disk, SIMDISK_SYNC, file->name, err);
   if (file->content == NULL) return end_closed(&call);
   if (fault_strikes(&call, &status)) {
     simfile_fail_sync(file->content, &call.disk->prng, call.disk->config.torn_ppm);
@@ -238,9 +254,8 @@ static enum status sync_file(struct disk *disk, struct disk_file *file, struct e
 }
 
 static enum status size_of_file(struct disk *disk, struct disk_file *file, uint64_t *out, struct error *err) {
-  struct call call;
   enum status status;
-  call_begin(&call, disk, SIMDISK_SIZE, err, "%s", file->name);
+  struct call call = call_begin(disk, SIMDISK_SIZE, file->name, err);
   if (file->content == NULL) return end_closed(&call);
   if (fault_strikes(&call, &status)) return call_fail(&call, status);
   *out = simfile_size(file->content);
@@ -249,9 +264,9 @@ static enum status size_of_file(struct disk *disk, struct disk_file *file, uint6
 
 static enum status truncate_file(struct disk *disk, struct disk_file *file, uint64_t size, struct error *err) {
   CHECK(file->writable);
-  struct call call;
   enum status status;
-  call_begin(&call, disk, SIMDISK_TRUNCATE, err, "%s %llu", file->name, (unsigned long long)size);
+  struct call call = call_begin(disk, SIMDISK_TRUNCATE, file->name, err);
+  call_number(&call, size);
   if (file->content == NULL) return end_closed(&call);
   if (fault_strikes(&call, &status)) return call_fail(&call, status);
   if (room_until(call.disk, file->content, size) < size) return call_fail(&call, STATUS_DISK_FULL);
@@ -266,9 +281,9 @@ static enum status rename_file(struct disk *disk, const char *from, const char *
   const char *base;
   simnames_parent(from, parent);
   CHECK(simnames_in(to, parent, &base) && strlen(to) <= DISK_NAME_BYTES_MAX);
-  struct call call;
   enum status status;
-  call_begin(&call, disk, SIMDISK_RENAME, err, "%s %s", from, to);
+  struct call call = call_begin(disk, SIMDISK_RENAME, from, err);
+  call.to = to;
   if (fault_strikes(&call, &status)) return call_fail(&call, status);
   struct simnames *names = &call.disk->names;
   if (simnames_find(names, from) == NULL) return end_not_found(&call, from);
@@ -279,9 +294,8 @@ static enum status rename_file(struct disk *disk, const char *from, const char *
 }
 
 static enum status remove_file(struct disk *disk, const char *name, struct error *err) {
-  struct call call;
   enum status status;
-  call_begin(&call, disk, SIMDISK_REMOVE, err, "%s", name);
+  struct call call = call_begin(disk, SIMDISK_REMOVE, name, err);
   if (fault_strikes(&call, &status)) return call_fail(&call, status);
   struct simnames *names = &call.disk->names;
   if (simnames_find(names, name) == NULL) return end_not_found(&call, name);
@@ -292,9 +306,8 @@ static enum status remove_file(struct disk *disk, const char *name, struct error
 
 static enum status make_directory(struct disk *disk, const char *name, struct error *err) {
   CHECK(strlen(name) <= DISK_NAME_BYTES_MAX);
-  struct call call;
   enum status status;
-  call_begin(&call, disk, SIMDISK_MAKE_DIRECTORY, err, "%s", name);
+  struct call call = call_begin(disk, SIMDISK_MAKE_DIRECTORY, name, err);
   if (fault_strikes(&call, &status)) return call_fail(&call, status);
   struct simnames *names = &call.disk->names;
   if (simnames_is_directory(names, name)) return call_end(&call, STATUS_OK, NULL);
@@ -313,9 +326,8 @@ static enum status end_no_directory(const struct call *call, const char *name) {
 }
 
 static enum status sync_directory(struct disk *disk, const char *name, struct error *err) {
-  struct call call;
   enum status status;
-  call_begin(&call, disk, SIMDISK_SYNC_DIRECTORY, err, "%s", name);
+  struct call call = call_begin(disk, SIMDISK_SYNC_DIRECTORY, name, err);
   struct simnames *names = &call.disk->names;
   if (!simnames_is_directory(names, name)) return end_no_directory(&call, name);
   if (fault_strikes(&call, &status)) {
@@ -329,9 +341,8 @@ static enum status sync_directory(struct disk *disk, const char *name, struct er
 /* Copied under the lock, told without it: the visitor may use the disk. */
 static enum status list_directory(struct disk *disk, const char *name, disk_name *visit, void *context,
                                   struct error *err) {
-  struct call call;
   enum status status;
-  call_begin(&call, disk, SIMDISK_LIST, err, "%s", name);
+  struct call call = call_begin(disk, SIMDISK_LIST, name, err);
   if (fault_strikes(&call, &status)) return call_fail(&call, status);
   const struct simnames *names = &call.disk->names;
   if (!simnames_is_directory(names, name)) return end_no_directory(&call, name);
@@ -349,9 +360,8 @@ static enum status list_directory(struct disk *disk, const char *name, disk_name
 }
 
 static enum status tell_free_bytes(struct disk *disk, uint64_t *out, struct error *err) {
-  struct call call;
   enum status status;
-  call_begin(&call, disk, SIMDISK_FREE_BYTES, err, ".");
+  struct call call = call_begin(disk, SIMDISK_FREE_BYTES, ".", err);
   if (fault_strikes(&call, &status)) return call_fail(&call, status);
   *out = free_bytes(call.disk);
   return call_end(&call, STATUS_OK, NULL);

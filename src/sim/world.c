@@ -18,6 +18,10 @@ struct sim_config sim_config_default(void) {
                              .message_bytes_max = 4096,
                              .defer_ppm = 100000,
                              .sync_us = 2000,
+                             .segment_bytes = 65536,
+                             .cache_bytes = 16384,
+                             .snapshot_tail = 64,
+                             .install_bytes = 4096,
                              .net = {.delay_us = 200, .jitter_us = 800}};
 }
 
@@ -42,7 +46,7 @@ struct sim_world *sim_world_create(const struct sim_config *config) {
   for (uint8_t i = 0; i < config->nodes_count; i++)
     sim_node_init(world, i);
   for (uint8_t i = 0; i < config->nodes_count; i++)
-    sim_node_start(&world->nodes[i]);
+    CHECK(sim_node_start(&world->nodes[i], NULL) == STATUS_OK);
   return world;
 }
 
@@ -116,9 +120,12 @@ void sim_world_node(struct sim_world *world, uint8_t number, struct sim_node_vie
   struct sim_node *node = &world->nodes[number];
   *out = (struct sim_node_view){.up = node->up,
                                 .paused = node->paused,
-                                .failed = node->disk.failed,
+                                .failed = node->disk.faulty,
+                                .disk_full = sim_disk_is_full(&node->disk),
+                                .disk_bytes = simdisk_used_bytes(node->disk.files),
                                 .proven = node->disk.ledger.hard_state.proven};
   if (!node->up) return;
+  out->failed = out->failed || raftnode_failed(node->raft);
   struct kvsm_stats stats;
   dkv_status(&node->dkv, &out->status, &stats);
   out->life = raftnode_core(node->raft)->life;
@@ -140,11 +147,30 @@ uint8_t sim_world_leader(const struct sim_world *world) {
 }
 
 void sim_world_log(struct sim_world *world, uint8_t number, uint64_t lo, uint64_t hi, log_visit *visit, void *context) {
+  if (!world->nodes[number].up) return;
   struct log_store *log = &world->nodes[number].disk.log;
-  uint64_t last = log->ops->last_index(log);
-  if (lo < 1) lo = 1;
+  uint64_t first = log->ops->first_index(log), last = log->ops->last_index(log);
+  if (lo < first) lo = first;
   if (hi > last) hi = last;
-  if (lo <= hi) CHECK(log->ops->read_range(log, lo, hi, visit, context) == STATUS_OK);
+  if (lo <= hi) (void)log->ops->read_range(log, lo, hi, visit, context); /* a disk that fails shows nothing */
+}
+
+void sim_snapshots_add(struct raftnode_snapshot_counts *sum, const struct raftnode_snapshot_counts *counts) {
+  sum->taken += counts->taken;
+  sum->installed += counts->installed;
+  sum->sent += counts->sent;
+  sum->resumed += counts->resumed;
+  sum->cut += counts->cut;
+}
+
+static struct raftnode_snapshot_counts count_snapshots(const struct sim_world *world) {
+  struct raftnode_snapshot_counts sum = world->snapshots, counts;
+  for (uint8_t i = 0; i < world->config.nodes_count; i++) {
+    if (!world->nodes[i].up) continue;
+    raftnode_snapshot_counts(world->nodes[i].raft, &counts);
+    sim_snapshots_add(&sum, &counts);
+  }
+  return sum;
 }
 
 void sim_world_stats(const struct sim_world *world, struct sim_stats *out) {
@@ -152,7 +178,8 @@ void sim_world_stats(const struct sim_world *world, struct sim_stats *out) {
                             .messages = world->messages_count,
                             .commits = world->check.committed_last,
                             .elections = world->check.elections,
-                            .leader_changes = world->check.leader_changes};
+                            .leader_changes = world->check.leader_changes,
+                            .snapshots = count_snapshots(world)};
   memcpy(out->faults, world->faults, sizeof out->faults);
   if (world->clients != NULL) sim_load_stats(world->clients, out);
 }

@@ -15,6 +15,7 @@
 #include "sim/fault.h"
 #include "sim/linear.h"
 #include "sim/load.h"
+#include "sim/simdisk.h"
 
 enum { SIM_MILLION = 1000000 }; /* rates and probabilities are in parts of it */
 
@@ -39,7 +40,12 @@ struct sim_config {
   uint32_t inflight_max;
   uint64_t message_bytes_max;
   uint32_t defer_ppm; /* how often a node puts off the end of a turn, so that several events share one */
-  uint32_t sync_us;   /* a sync takes 0 .. sync_us - 1, and what slow disks take on top */
+  uint32_t sync_us;   /* a sync takes 0 .. sync_us - 1, and what slow disks take on top; other work somewhat longer */
+  uint32_t segment_bytes;      /* of the log: WAL_SEGMENT_BYTES_MIN .. WAL_SEGMENT_BYTES_MAX */
+  uint32_t cache_bytes;        /* of its entries in memory */
+  uint64_t snapshot_threshold; /* these three: as in raft/node.h */
+  uint64_t snapshot_tail;
+  uint32_t install_bytes;
   struct sim_net net;
 };
 
@@ -53,8 +59,9 @@ struct sim_stats {
   uint64_t leader_changes;
   uint64_t acked_writes; /* of the load */
   uint64_t answered_reads;
-  uint64_t operations; /* of the load, ended in any way */
-  uint64_t unanswered; /* requests of the load that are under way */
+  uint64_t operations;                       /* of the load, ended in any way */
+  uint64_t unanswered;                       /* requests of the load that are under way */
+  struct raftnode_snapshot_counts snapshots; /* of all nodes, all their lives */
   uint64_t faults[SIM_FAULTS];
 };
 
@@ -75,7 +82,9 @@ uint64_t sim_world_random(struct sim_world *world, uint64_t bound);
 struct sim_node_view {
   bool up;
   bool paused;
-  bool failed;               /* its disk */
+  bool failed;               /* calls of its disk fail, or will, or have */
+  bool disk_full;            /* as its log found */
+  uint64_t disk_bytes;       /* in files */
   bool proven;               /* on its disk */
   struct raft_status status; /* of an up node */
   uint64_t life;
@@ -84,7 +93,7 @@ struct sim_node_view {
 void sim_world_node(struct sim_world *world, uint8_t number, struct sim_node_view *out);
 /* The up, not paused leader of the highest term; RAFT_NODE_NONE: nobody leads. */
 uint8_t sim_world_leader(const struct sim_world *world);
-/* Visits entries lo .. hi (clipped) of a node's log as in memory. */
+/* Visits entries lo .. hi, as far as the log of an up node holds them. */
 void sim_world_log(struct sim_world *world, uint8_t number, uint64_t lo, uint64_t hi, log_visit *visit, void *context);
 void sim_world_stats(const struct sim_world *world, struct sim_stats *out);
 struct hash128 sim_world_digest(const struct sim_world *world);
@@ -92,19 +101,34 @@ void sim_world_trace(const struct sim_world *world, size_t records_max, struct b
 
 /* ---- faults of the node `number`; false when the node is not in a state for it ---- */
 
-/* Unsynced data is lost. The oldest `untold_max` of the syncs under way are done, only nobody was told. */
-bool sim_world_crash(struct sim_world *world, uint8_t number, uint32_t untold_max);
-bool sim_world_restart(struct sim_world *world, uint8_t number); /* a node that is down */
+/* What becomes of the disk's work that is under way when a node goes down. */
+enum sim_last_work {
+  SIM_WORK_NOT_BEGUN,
+  SIM_WORK_DONE,     /* only, nobody was told */
+  SIM_WORK_CUT_SHORT /* at some call of the disk */
+};
+/* `power`: what was not synced is lost, or is not, as luck has it. Else the process alone ends. */
+bool sim_world_crash(struct sim_world *world, uint8_t number, enum sim_last_work last, bool power);
+/* A node that is down. False also when its disk is full, or was made to fail, and it does not start for that. */
+bool sim_world_restart(struct sim_world *world, uint8_t number);
+/* A node that is down starts, and loses power at that call of the disk or right behind its start. */
+bool sim_world_cut_start(struct sim_world *world, uint8_t number, uint64_t calls);
 /* Loses the disk of a node that is down. Only while that can be survived: everybody else is up and proven, and
  * something is committed. */
 bool sim_world_wipe(struct sim_world *world, uint8_t number);
+/* Bits flip on the disk of a node that is down, and it starts; if it refuses to, or lost something, its disk is wiped
+ * first. Only while that can be survived. */
+bool sim_world_rot(struct sim_world *world, uint8_t number);
 bool sim_world_pause(struct sim_world *world, uint8_t number); /* what reaches it waits */
 bool sim_world_resume(struct sim_world *world, uint8_t number);
 bool sim_world_transfer(struct sim_world *world, uint8_t number, uint8_t to);
 void sim_world_slow_disk(struct sim_world *world, uint8_t number,
                          uint32_t us); /* 0 .. us - 1 more per sync; 0: as usual */
-/* Until the node crashes. `at_sync`: from the next sync on, which fails, though what it covers could be written. */
-bool sim_world_fail_disk(struct sim_world *world, uint8_t number, bool at_sync);
+/* Until the node goes down, or its start has failed. */
+bool sim_world_fail_disk(struct sim_world *world, uint8_t number, const struct simdisk_fault *fault);
+/* There is room for so many bytes more on its disk; SIMDISK_UNLIMITED ends that. */
+void sim_world_leave_room(struct sim_world *world, uint8_t number, uint64_t bytes);
+uint64_t sim_world_disk_calls(const struct sim_world *world, uint8_t number);     /* so far, of its disk */
 void sim_world_clock_rate(struct sim_world *world, uint8_t number, uint32_t ppm); /* of its clock to virtual time */
 void sim_world_cut(struct sim_world *world, uint8_t from, uint8_t to);            /* one direction */
 void sim_world_mend(struct sim_world *world, uint8_t from, uint8_t to);

@@ -32,28 +32,44 @@ static void notice_crash(struct sim_world *world, uint8_t number) {
   }
 }
 
-static void finish_syncs(struct sim_world *world, struct sim_node *node, uint32_t untold_max) {
-  uint64_t sync, last_index;
-  for (uint32_t i = 0; i < untold_max && sim_disk_complete(&node->disk, &sync, &last_index); i++)
-    sim_fault_count(world, SIM_FAULT_UNTOLD, node->number, RAFT_NODE_NONE, sync);
-}
-
-bool sim_world_crash(struct sim_world *world, uint8_t number, uint32_t untold_max) {
+bool sim_world_crash(struct sim_world *world, uint8_t number, enum sim_last_work last, bool power) {
   struct sim_node *node = node_of(world, number);
   if (!node->up) return false;
   if (sim_world_leader(world) == number) world->faults[SIM_FAULT_LEADER_CRASH]++;
-  finish_syncs(world, node, untold_max);
-  sim_node_stop(node);
+  sim_node_stop(node, last);
+  if (power) sim_disk_power_cut(&node->disk);
   notice_crash(world, number);
-  sim_fault_count(world, SIM_FAULT_CRASH, number, RAFT_NODE_NONE, 0);
+  sim_fault_count(world, power ? SIM_FAULT_CRASH : SIM_FAULT_KILL, number, RAFT_NODE_NONE, last);
   return true;
+}
+
+/* A start may only fail for what was done to the disk. */
+static bool start(struct sim_world *world, struct sim_node *node) {
+  bool faulty = node->disk.faulty;
+  struct error err = {.text = ""};
+  enum status status = sim_node_start(node, &err);
+  if (status == STATUS_DISK_FULL && node->disk.crowded) {
+    sim_fault_count(world, SIM_FAULT_FULL_START, node->number, RAFT_NODE_NONE, 0);
+  } else if (status != STATUS_OK && !faulty) {
+    sim_check_fail(&world->check, node->number, "its disk does not let it start: %s", err.text);
+  }
+  if (status == STATUS_OK) sim_fault_count(world, SIM_FAULT_RESTART, node->number, RAFT_NODE_NONE, 0);
+  return status == STATUS_OK;
 }
 
 bool sim_world_restart(struct sim_world *world, uint8_t number) {
   struct sim_node *node = node_of(world, number);
+  return !node->up && start(world, node);
+}
+
+bool sim_world_cut_start(struct sim_world *world, uint8_t number, uint64_t calls) {
+  struct sim_node *node = node_of(world, number);
   if (node->up) return false;
-  sim_node_start(node);
-  sim_fault_count(world, SIM_FAULT_RESTART, number, RAFT_NODE_NONE, 0);
+  const struct simdisk_fault fault = {.call = SIMDISK_CALLS, .after = calls, .status = STATUS_IO};
+  sim_disk_fail(&node->disk, &fault);
+  if (start(world, node)) sim_node_stop(node, SIM_WORK_NOT_BEGUN);
+  sim_disk_power_cut(&node->disk);
+  sim_fault_count(world, SIM_FAULT_START_CUT, number, RAFT_NODE_NONE, calls);
   return true;
 }
 
@@ -65,16 +81,43 @@ static bool survives_a_loss(const struct sim_node *node) {
   return core->role != RAFT_LEADER || core->term_first_index > 1;
 }
 
-bool sim_world_wipe(struct sim_world *world, uint8_t number) {
-  struct sim_node *node = node_of(world, number);
-  if (node->up || world->check.committed_last == 0) return false;
+static bool may_lose_disk(const struct sim_world *world, uint8_t number) {
+  if (world->nodes[number].up || world->check.committed_last == 0) return false;
   for (uint8_t i = 0; i < world->config.nodes_count; i++) {
     if (i != number && !survives_a_loss(&world->nodes[i])) return false;
   }
+  return true;
+}
+
+static void wipe(struct sim_world *world, struct sim_node *node) {
   sim_disk_wipe(&node->disk);
-  sim_check_wiped(&world->check, number);
+  sim_check_wiped(&world->check, node->number);
+}
+
+bool sim_world_wipe(struct sim_world *world, uint8_t number) {
+  struct sim_node *node = node_of(world, number);
+  if (!may_lose_disk(world, number)) return false;
+  wipe(world, node);
   sim_fault_count(world, SIM_FAULT_WIPE, number, RAFT_NODE_NONE, 0);
   return true;
+}
+
+/* Rot in the last batch of a log cannot be told from a torn one: a start that lost something counts as found, too. */
+bool sim_world_rot(struct sim_world *world, uint8_t number) {
+  struct sim_node *node = node_of(world, number);
+  if (!may_lose_disk(world, number) || node->disk.faulty || node->disk.crowded) return false;
+  sim_disk_rot(&node->disk);
+  sim_fault_count(world, SIM_FAULT_ROT, number, RAFT_NODE_NONE, 0);
+  struct error err = {.text = ""};
+  enum status status = sim_node_start(node, &err);
+  if (status == STATUS_CORRUPT || status == STATUS_INVALID) {
+    sim_fault_count(world, SIM_FAULT_ROT_FOUND, number, RAFT_NODE_NONE, 0);
+    wipe(world, node);
+    return start(world, node);
+  }
+  if (status != STATUS_OK) sim_check_fail(&world->check, number, "damage ends its start with: %s", err.text);
+  if (status == STATUS_OK) sim_fault_count(world, SIM_FAULT_RESTART, number, RAFT_NODE_NONE, 0);
+  return status == STATUS_OK;
 }
 
 bool sim_world_pause(struct sim_world *world, uint8_t number) {
@@ -122,12 +165,23 @@ void sim_world_slow_disk(struct sim_world *world, uint8_t number, uint32_t us) {
   if (us > 0) sim_fault_count(world, SIM_FAULT_SLOW_DISK, number, RAFT_NODE_NONE, us);
 }
 
-bool sim_world_fail_disk(struct sim_world *world, uint8_t number, bool at_sync) {
+bool sim_world_fail_disk(struct sim_world *world, uint8_t number, const struct simdisk_fault *fault) {
   struct sim_node *node = node_of(world, number);
-  if (!node->up || node->disk.failed) return false;
-  sim_disk_fail(&node->disk, at_sync);
-  sim_fault_count(world, at_sync ? SIM_FAULT_FAIL_SYNC : SIM_FAULT_FAIL_DISK, number, RAFT_NODE_NONE, 0);
+  if (node->disk.faulty) return false;
+  sim_disk_fail(&node->disk, fault);
+  enum sim_fault kind = fault->call == SIMDISK_SYNC ? SIM_FAULT_FAIL_SYNC : SIM_FAULT_FAIL_DISK;
+  sim_fault_count(world, kind, number, RAFT_NODE_NONE, fault->after);
   return true;
+}
+
+void sim_world_leave_room(struct sim_world *world, uint8_t number, uint64_t bytes) {
+  sim_disk_leave_room(&node_of(world, number)->disk, bytes);
+  if (bytes != SIMDISK_UNLIMITED) sim_fault_count(world, SIM_FAULT_FULL_DISK, number, RAFT_NODE_NONE, bytes);
+}
+
+uint64_t sim_world_disk_calls(const struct sim_world *world, uint8_t number) {
+  CHECK(number < world->config.nodes_count);
+  return simdisk_calls(world->nodes[number].disk.files, SIMDISK_CALLS);
 }
 
 void sim_world_clock_rate(struct sim_world *world, uint8_t number, uint32_t ppm) {

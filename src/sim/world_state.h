@@ -24,6 +24,8 @@ struct sim_clock {
   uint64_t rate_ppm;
 };
 
+enum { SIM_WORKS_MAX = 2 * SIM_NODES_MAX }; /* of one node under way */
+
 struct sim_node {
   struct sim_world *world;
   uint8_t number;
@@ -35,13 +37,15 @@ struct sim_node {
   struct raft_transport transport;
   struct sim_disk disk;
   uint32_t slow_disk_us;
-  uint64_t synced_at_us; /* when the newest sync asked for will be done */
-  struct kvsm *sm;       /* of an up node, like what follows */
+  struct kvsm *sm; /* of an up node, like what follows */
   struct raftnode *raft;
   struct distributedkv dkv;
-  uint64_t timer_at_us;     /* the deadline event under way; UINT64_MAX: none */
-  uint64_t timer_sequence;  /* its number */
-  uint64_t tokens;          /* requests not answered yet */
+  uint64_t timer_at_us;    /* the deadline event under way; UINT64_MAX: none */
+  uint64_t timer_sequence; /* its number */
+  uint64_t tokens;         /* requests not answered yet */
+  struct raft_work *works[SIM_WORKS_MAX];
+  uint32_t works_count;
+  bool looks_for_room;
   struct sim_event *parked; /* owned; what reached it while it is paused */
   size_t parked_count, parked_capacity;
   uint64_t seen_state; /* role, term and leader as last traced */
@@ -71,12 +75,14 @@ struct sim_world {
   uint64_t events_count;
   uint64_t messages_count;
   uint64_t faults[SIM_FAULTS];
-  struct sim_clients *clients; /* owned; NULL: no load */
-  struct sim_manual *manual;   /* owned; NULL: nothing submitted */
+  struct raftnode_snapshot_counts snapshots; /* of lives that are over */
+  struct sim_clients *clients;               /* owned; NULL: no load */
+  struct sim_manual *manual;                 /* owned; NULL: nothing submitted */
 };
 
 /* ---- world.c ---- */
 
+void sim_snapshots_add(struct raftnode_snapshot_counts *sum, const struct raftnode_snapshot_counts *counts);
 void sim_fault_count(struct sim_world *world, enum sim_fault fault, uint8_t node, uint8_t peer, uint64_t value);
 void sim_push(struct sim_world *world, uint64_t at_us, enum sim_event_kind kind, uint8_t node, uint64_t number,
               void *data);
@@ -92,14 +98,26 @@ static inline uint64_t sim_below(struct prng *random, uint64_t bound) {
 
 void sim_node_init(struct sim_world *world, uint8_t number);
 void sim_node_deinit(struct sim_node *node);
-void sim_node_start(struct sim_node *node);
-void sim_node_stop(struct sim_node *node);
+/* Of a node that is down. STATUS_INVALID: its disk holds something else than it should; else as wal_open and
+ * raft_restart say. It is still down then. */
+enum status sim_node_start(struct sim_node *node, struct error *err);
+void sim_node_stop(struct sim_node *node, enum sim_last_work last);
 uint64_t sim_node_now_ms(const struct sim_node *node);
 /* An event for a node: it may be down or paused. */
 void sim_node_event(struct sim_node *node, const struct sim_event *event);
 /* Ends the turn now, or soon. */
 void sim_node_turn(struct sim_node *node);
 void sim_node_set_rate(struct sim_node *node, uint64_t rate_ppm);
+
+/* ---- work.c ---- */
+
+void sim_work_job(struct sim_node *node, enum sim_job job);  /* has been submitted */
+void sim_work_submit(void *context, struct raft_work *work); /* of the node `context` */
+void sim_work_event(struct sim_node *node, const struct sim_event *event);
+/* What is durable is told to the node. */
+void sim_work_drain(struct sim_node *node);
+/* What becomes of the work under way when the node goes down. */
+void sim_work_end(struct sim_node *node, enum sim_last_work last);
 
 /* ---- net.c ---- */
 

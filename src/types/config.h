@@ -8,7 +8,7 @@
 #include "types/limits.h"
 #include "types/policy.h"
 
-enum { ADDRESS_BYTES_MAX = 255, VERSION_BYTES_MAX = 31 };
+enum { ADDRESS_BYTES_MAX = 255, VERSION_BYTES_MAX = 31, DATA_PATH_BYTES_MAX = 4095 };
 
 /* A member of the cluster and where the others reach it. */
 struct config_member {
@@ -25,6 +25,9 @@ struct config {
   struct config_member members[MEMBERS_MAX]; /* this node among them, in any order */
   uint8_t members_count;                     /* 1: the node alone, whose port may be 0 as in listen_port */
   char fixed_leader[NODE_ID_BYTES_MAX + 1];  /* "": elections */
+  char data[DATA_PATH_BYTES_MAX + 1];        /* --data; "": everything in memory */
+  uint64_t segment_bytes;                    /* --segment-bytes */
+  uint64_t snapshot_threshold;               /* --snapshot-threshold: entries; 0: never */
   uint32_t heartbeat_ms;                     /* --heartbeat-ms */
   uint32_t election_min_ms;                  /* --election-ms: timeouts are drawn from this range */
   uint32_t election_max_ms;

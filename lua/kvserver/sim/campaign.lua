@@ -3,6 +3,7 @@
 --     kvserver --script scenarios/campaign.lua --seeds 1..1000 [--jobs N] [--trace RECORDS]
 --
 -- Children of this program run the seeds in pieces and print a line for each; this one adds them up.
+local log = require "kvserver.log"
 local process = require "kvserver.process"
 local seed_module = require "kvserver.sim.seed"
 local task = require "kvserver.task"
@@ -22,6 +23,8 @@ local UNDECIDED_ONE_IN <const> = 1000 -- at most
 local SEEDS_MANY <const> = 20
 local OPERATIONS_MIN <const> = 500
 local LEADER_CHANGES_MIN <const> = 3
+-- And what must have happened somewhere.
+local SOMEWHERE <const> = { "snapshot_taken", "snapshot_installed", "snapshot_resumed", "snapshot_cut", "fault_untold" }
 
 -- ---- one seed, as a line ----
 
@@ -41,6 +44,7 @@ local function result_line(number, result)
   fields[#fields + 1] = "digest=" .. result.digest
   add_counts(fields, "fault", result.stats.faults)
   add_counts(fields, "tried", result.tried)
+  add_counts(fields, "snapshot", result.stats.snapshots)
   return table.concat(fields, " ")
 end
 
@@ -50,6 +54,7 @@ end
 -- @tparam string trace records of the trace to print with a failure
 function M.worker(first, last, trace)
   io.stdout:setvbuf("line")
+  log.configure("error", "logfmt")
   for number = math.tointeger(first), math.tointeger(last) do
     local result = seed_module.run(number, math.tointeger(trace))
     print(result_line(number, result))
@@ -90,6 +95,7 @@ local function print_totals(totals, wall_s)
   local cpu_s <const> = sums.cpu_us / 1000000
   print_counts(totals, "tried", "nemesis")
   print_counts(totals, "fault", "fault")
+  print_counts(totals, "snapshot", "snapshots")
   local operations <const> = sums.acked_writes + sums.answered_reads
   print(("%d acknowledged operations (%d writes), %d elections, %d leader changes, %d entries committed"):format(
     operations, sums.acked_writes, sums.elections, sums.leader_changes, sums.commits))
@@ -186,6 +192,9 @@ local function objection(totals)
   if seeds < SEEDS_MANY then return nil end
   if sums.acked_writes + sums.answered_reads < OPERATIONS_MIN * seeds then return "too few operations" end
   if sums.leader_changes < LEADER_CHANGES_MIN * seeds then return "too few leader changes" end
+  for _, name in ipairs(SOMEWHERE) do
+    if (sums[name] or 0) == 0 then return "no " .. name:gsub("_", " ") .. " in all seeds" end
+  end
   return nil
 end
 

@@ -61,13 +61,22 @@ local function can_spare_one(self)
   return up_count(self) - 1 >= self.nodes // 2 + 1 or self.random(8) == 1
 end
 
--- Of the syncs under way some may be done, though the node has not heard of it yet.
+local last_works <const> = { "not_begun", "done", "cut_short" }
+
+-- With or without a power cut; and the disk may be in the middle of something.
 local function crash(self, node)
-  return self.world:crash(node, self.random(2) == 1 and self.random(4) or 0)
+  local go_down <const> = self.random(3) == 1 and self.world.kill or self.world.crash
+  return go_down(self.world, node, last_works[self.random(#last_works)])
+end
+
+-- The power may go again while it starts.
+local function restart(self, node)
+  while self.random(6) == 1 and self.world:cut_start(node, self.random(0, 60)) do end
+  return self.world:restart(node)
 end
 
 local function restart_later(self, node, ms)
-  later(self, ms, function() self.world:restart(node) end)
+  later(self, ms, function() restart(self, node) end)
 end
 
 -- ---- the faults ----
@@ -81,7 +90,7 @@ end
 
 function faults.crash_and_back(self)
   local node = victim(self)
-  if crash(self, node) then self.world:restart(node) end
+  if crash(self, node) then restart(self, node) end
 end
 
 function faults.power_cut(self)
@@ -147,15 +156,38 @@ function faults.slow_disk(self)
   later(self, self.random(200, 5000), function() self.world:slow_disk(node, 0) end)
 end
 
--- Refuses every write, or takes writes and fails to sync them.
+-- Damage is found, or does no harm.
+function faults.rot(self)
+  local node = victim(self)
+  if not can_spare_one(self) or not crash(self, node) then return end
+  if not self.world:rot(node) then restart_later(self, node, self.random(1, 1500)) end
+end
+
+local failing_calls <const> = { "sync", "write", "sync_directory", "rename", "read" }
+
+-- From some call on every one fails, or every one of a kind; or just one does.
 function faults.fail_disk(self)
   local node = victim(self)
-  local fail <const> = self.random(2) == 1 and self.world.fail_sync or self.world.fail_disk
-  if not can_spare_one(self) or not fail(self.world, node) then return end
+  local fault <const> = { after = self.random(0, 20), call = failing_calls[self.random(#failing_calls + 3)],
+    once = self.random(3) == 1 }
+  if not can_spare_one(self) or not self.world:fail_disk(node, fault) then return end
   later(self, self.random(50, 3000), function()
-    self.world:crash(node)
-    self.world:restart(node)
+    crash(self, node)
+    restart(self, node)
   end)
+end
+
+-- One disk is full, or all of them are.
+function faults.full_disk(self)
+  local first <const>, count <const> = victim(self), self.random(5) == 1 and self.nodes or 1
+  for i = 0, count - 1 do
+    local node <const> = (first + i - 1) % self.nodes + 1
+    self.world:leave_room(node, self.random(0, 3) * self.random(50000))
+    later(self, self.random(300, 5000), function()
+      self.world:leave_room(node)
+      restart(self, node) -- if it could not, for want of room
+    end)
+  end
 end
 
 function faults.clock_rate(self)
@@ -272,7 +304,8 @@ end
 -- Each name as often as its weight says.
 local weights <const> = {
   { "crash", 8 }, { "crash_and_back", 3 }, { "power_cut", 1 }, { "wipe", 2 }, { "pause", 5 }, { "isolate", 4 },
-  { "one_way", 4 }, { "deaf", 2 }, { "partition", 4 }, { "slow_disk", 4 }, { "fail_disk", 2 }, { "clock_rate", 3 },
+  { "one_way", 4 }, { "deaf", 2 }, { "partition", 4 }, { "slow_disk", 4 }, { "fail_disk", 3 }, { "full_disk", 3 },
+  { "rot", 2 }, { "clock_rate", 3 },
   { "hunt", 2 }, { "transfer", 3 }, { "link_down", 3 }, { "storm", 5 }, { "late_link", 2 }, { "slow_leader", 4 },
   { "relapse", 2 },
 }
@@ -307,12 +340,13 @@ function Nemesis:run(ms)
   end
 end
 
---- Ends all faults: every node runs, every link works, disks are as fast as usual. Clocks stay as they are.
+--- Ends all faults: every node runs, every link works, disks have room and are as fast as usual. Clocks stay as they are.
 function Nemesis:stop()
   self.undos = {}
   self.world:heal()
   self.world:net {}
   for node = 1, self.nodes do
+    self.world:leave_room(node)
     self.world:resume(node)
     if self.world:status(node).failed then self.world:crash(node) end
     self.world:restart(node)

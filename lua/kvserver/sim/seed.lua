@@ -24,6 +24,19 @@ local QUIET_MS <const> = 54000    -- the clients stop
 local STEP_DOWN_MS <const> = 800  -- election_min_ms and a heartbeat by the slowest clock, and what is under way
 local FIRST_LEADER_MS <const> = 10000
 local DRAIN_MS <const> = 2000     -- for the last answers
+local LOG_SLACK <const> = 500          -- entries beside what the thresholds say
+local SEGMENTS_MAX <const> = 8         -- of a log, spares included
+local DISK_BYTES_SLACK <const> = 200000
+
+-- In one seed of five there are no snapshots; in the others, they are taken and sent all the time.
+local function draw_storage(random, config)
+  config.segment_bytes = 1 << random(13, 18)
+  config.cache_bytes = 1 << random(9, 16)
+  config.snapshot_threshold = random(5) == 1 and 0 or random(4) == 1 and random(100, 500) or random(10, 60)
+  config.snapshot_tail = random(3) == 1 and 0 or random(60)
+  config.install_bytes = 1 << random(7, 13)
+  return config
+end
 
 local function draw_config(random, seed)
   local draw = random(20)
@@ -33,10 +46,10 @@ local function draw_config(random, seed)
     duplicate = random(2) == 1 and 0.05 * random() or 0, reorder = random(2) == 1 and random() or 0,
     tail = random(3) == 1 and 0.01 * random() or 0, tail_us = 1000000,
   }
-  return {
+  return draw_storage(random, {
     nodes = nodes, seed = seed, inflight_max = random(2) == 1 and random(4) or 16,
     message_bytes_max = 1 << random(7, 16), defer = 0.5 * random(), sync_us = random(100, 8000), net = net,
-  }
+  })
 end
 
 local function draw_load(random)
@@ -239,6 +252,22 @@ local function agreement(self)
   end
 end
 
+-- What is behind a snapshot goes, but for its tail; and a log that is as small as the snapshot may wait.
+local function bounded(self)
+  local config <const> = self.config
+  if config.snapshot_threshold == 0 then return end
+  for node = 1, self.nodes do
+    local status <const> = self.world:status(node)
+    local entries <const> = status.last_index - status.first_index + 1
+    if entries > config.snapshot_threshold + config.snapshot_tail + LOG_SLACK then
+      fail("bounds: n%d keeps %d entries of its log", node, entries)
+    end
+    if status.disk_bytes > DISK_BYTES_SLACK + SEGMENTS_MAX * config.segment_bytes then
+      fail("bounds: n%d keeps %d bytes on its disk", node, status.disk_bytes)
+    end
+  end
+end
+
 local function history(self)
   local verdict, why = linear.check_world(self.world)
   if verdict == "fail" then fail("not linearizable: %s", why) end
@@ -274,6 +303,7 @@ local function play(self)
   step_down(self)
   quiet(self)
   agreement(self)
+  bounded(self)
   worth(self)
   return history(self)
 end
@@ -288,7 +318,9 @@ function M.run(number, trace)
   local random = sim.prng(number)
   local config = draw_config(random, number)
   local world <close> = sim.world(config)
-  local self = setmetatable({ world = world, nodes = config.nodes, net = config.net, random = random }, Seed)
+  local self = setmetatable({
+    world = world, config = config, nodes = config.nodes, net = config.net, random = random,
+  }, Seed)
   local ok, outcome = pcall(play, self)
   if not ok and type(outcome) ~= "table" then error(outcome, 0) end
   return {

@@ -25,7 +25,9 @@ end
 -- @param options more of them, of raft.node, for all
 -- @return nodes by number, nobody leading
 function M.new(count, options)
-  local self = setmetatable({ count = count, options = options or {}, lives = 0, clock = {}, storage = {}, down = {}, sent = {} }, Nodes)
+  local self = setmetatable({
+    count = count, options = options or {}, lives = 0, clock = {}, storage = {}, down = {}, sent = {},
+  }, Nodes)
   for number = 1, count do
     self.clock[number] = 0
     self.storage[number] = raft.storage()

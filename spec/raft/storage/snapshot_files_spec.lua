@@ -258,15 +258,18 @@ describe("the directory of snapshot files", function()
     for _, name in ipairs {
       "notes.txt", ".hidden", hex .. ".snap", "a-1.snap", hex .. "-" .. hex .. ".snap.bak",
       "000000000000000A-000000000000000a.snap", hex .. "_" .. hex .. ".snap", hex .. "-" .. hex .. "0.snap",
-      "0" .. hex .. "-" .. hex .. ".snap", hex .. "-" .. ("0"):rep(16) .. ".snap", ("0"):rep(16) .. "-" .. hex .. ".snap",
+      "0" .. hex .. "-" .. hex .. ".snap", hex .. "-" .. ("0"):rep(16) .. ".snap",
+      ("0"):rep(16) .. "-" .. hex .. ".snap",
       ("f"):rep(16) .. "-" .. hex .. ".snap", hex .. "-8000000000000000.snap", " " .. hex .. "-" .. hex .. ".snap",
-      hex .. "-" .. hex .. ".SNAP", hex .. "-+00000000000000a.snap", hex .. "-" .. hex, "writing-.tmp", "writing-1.tmp2",
+      hex .. "-" .. hex .. ".SNAP", hex .. "-+00000000000000a.snap", hex .. "-" .. hex, "writing-.tmp",
+      "writing-1.tmp2",
       "writing-01.tmp", "writing--1.tmp", "writing-1.snap", "writing-100000000000000000000000.tmp",
     } do
       put(d, "snap/" .. name, "x")
       local store, status, message = snapshots.open(d)
       assert.same({ nil, "corrupt" }, { store, status }, name)
-      assert.equal(("snap/%s: a file of somebody else in the snapshots' directory; move it elsewhere"):format(name), message)
+      local expected <const> = "snap/%s: a file of somebody else in the snapshots' directory; move it elsewhere"
+      assert.equal(expected:format(name), message)
       d:remove("snap/" .. name)
     end
     snapshots.open(d):close()
@@ -278,7 +281,8 @@ describe("the directory of snapshot files", function()
     put(d, name_of(10, 2), "x")
     local store, status, message = snapshots.open(d)
     assert.same({ nil, "corrupt" }, { store, status })
-    assert.matches("^snap/000000000000000a%-000000000000000[12]%.snap: there is another snapshot of the same index", message)
+    assert.matches("^snap/000000000000000a%-000000000000000[12]%.snap: ", message)
+    assert.matches("there is another snapshot of the same index", message, 1, true)
     assert.matches("restore the data directory from a copy", message)
   end)
 

@@ -17,7 +17,8 @@ end
 
 local kinds <const> = {
   { name = "memory", open = function() return snapshots.memory() end },
-  { name = "files on a simulated disk", open = function() return assert(snapshots.open(disk.simulate { seed = 1 })) end },
+  { name = "files on a simulated disk",
+    open = function() return assert(snapshots.open(disk.simulate { seed = 1 })) end },
   { name = "files of the system", open = function(path) return assert(snapshots.open(assert(disk.open(path)))) end },
 }
 

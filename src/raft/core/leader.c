@@ -262,10 +262,8 @@ static void flush_replicate(struct raft *raft, uint8_t to, uint32_t messages_max
 static void check_reach(const struct raft *raft, struct raft_peer *peer) {
   uint64_t base = raft_base_index(raft);
   if (peer->next_index > base) return;
-  peer->next_index = base + 1;
+  probe(peer, base + 1);
   peer->state = RAFT_PEER_SNAPSHOT;
-  peer->inflight_count = 0;
-  peer->inflight_first = 0;
 }
 
 static void flush_peer(struct raft *raft, uint8_t to, uint32_t messages_max, struct raft_output *out) {

@@ -51,6 +51,8 @@ struct mem_storage {
   struct list changes;             /* oldest first */
   bool failed;
   bool fails_at_sync;
+  uint64_t room;
+  bool full;
 };
 
 static struct mem_storage *of_stable(struct stable_store *store) {
@@ -330,13 +332,16 @@ static struct snapshot_mark storage_snapshot(struct raft_storage *base) {
 }
 
 static uint64_t storage_room(struct raft_storage *base) {
-  (void)base;
-  return UINT64_MAX;
+  return ((struct mem_storage *)(void *)base)->room;
 }
 
 static bool storage_full(struct raft_storage *base) {
-  (void)base;
-  return false;
+  return ((struct mem_storage *)(void *)base)->full;
+}
+
+void mem_storage_set_room(struct mem_storage *storage, uint64_t bytes, bool full) {
+  storage->room = bytes;
+  storage->full = full;
 }
 
 static bool storage_failed(struct raft_storage *base) {
@@ -360,6 +365,7 @@ struct mem_storage *mem_storage_create(void (*on_sync)(void *context, uint64_t n
   storage->on_sync = on_sync;
   storage->on_sync_context = context;
   storage->hard_state.voted_for = RAFT_NODE_NONE;
+  storage->room = UINT64_MAX;
   list_init(&storage->changes);
   CHECK(pthread_mutex_init(&storage->mutex, NULL) == 0);
   return storage;

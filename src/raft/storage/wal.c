@@ -271,7 +271,7 @@ static enum status seal(struct wal *wal, struct error *err) {
 }
 
 enum status wal_close(struct wal *wal, struct error *err) {
-  CHECK(!wal->job_busy && !wal->spare_job_busy);
+  CHECK(!wal->job_busy);
   enum status status = seal(wal, err);
   wal_destroy(wal);
   return status;

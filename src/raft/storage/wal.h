@@ -56,8 +56,9 @@ struct wal_owner {
  * STATUS_DISK_FULL, STATUS_IO. */
 enum status wal_open(struct disk *disk, const struct wal_options *options, const struct wal_owner *owner,
                      struct wal **out, struct error *err);
-/* A clean stop, with no job under way: writes what waits, and a seal, on the calling thread; then destroys. An error
- * only means that there is no seal, or that what no sync has completed may be lost. */
+/* A clean stop, with no job under way: writes what waits, and a seal, on the calling thread; then destroys. A spare job
+ * that was submitted may have run or not, but must not run any more. An error only means that there is no seal, or that
+ * what no sync has completed may be lost. */
 enum status wal_close(struct wal *wal, struct error *err);
 /* Ends without a word to the disk. No job may be running; one that was submitted must not run any more. */
 void wal_destroy(struct wal *wal);

@@ -16,6 +16,9 @@ struct transporthttp {
   struct transporthttp_events events;
   struct raft_routes *routes;
   struct link *links[RAFT_NODES_MAX]; /* NULL: this node itself */
+  /* Pieces of snapshots have a connection of their own: answers come in the order of the requests, and heartbeats must
+   * not wait for a disk that takes a piece in. */
+  struct link *install_links[RAFT_NODES_MAX];
 };
 
 static struct transporthttp *transport_of(struct raft_transport *base) {
@@ -49,7 +52,9 @@ static void on_down(void *context, uint8_t peer) {
 static void transport_send(struct raft_transport *base, const struct raft_message *message, struct bytes entries) {
   struct transporthttp *transport = transport_of(base);
   CHECK(message->to < transport->cluster->members_count && message->to != transport->cluster->self);
-  if (transport->started) link_send(transport->links[message->to], message, entries);
+  if (!transport->started) return;
+  struct link **links = message->type == RAFT_INSTALL ? transport->install_links : transport->links;
+  link_send(links[message->to], message, entries);
 }
 
 static void transport_reply(struct raft_transport *base, void *token, const struct raft_message *message) {
@@ -67,9 +72,12 @@ static void create_links(struct transporthttp *transport, const struct transport
   struct prng seeds;
   prng_init(&seeds, options->seed);
   for (uint8_t peer = 0; peer < options->cluster->members_count; peer++) {
+    if (peer == options->cluster->self) continue;
     link.peer = peer;
     link.seed = prng_next(&seeds);
-    if (peer != options->cluster->self) transport->links[peer] = link_create(&link, &events);
+    transport->links[peer] = link_create(&link, &events);
+    link.seed = prng_next(&seeds);
+    transport->install_links[peer] = link_create(&link, &events);
   }
 }
 
@@ -86,7 +94,9 @@ struct transporthttp *transporthttp_create(const struct transporthttp_options *o
 
 void transporthttp_destroy(struct transporthttp *transport) {
   for (uint8_t peer = 0; peer < transport->cluster->members_count; peer++) {
-    if (transport->links[peer] != NULL) link_destroy(transport->links[peer]);
+    if (peer == transport->cluster->self) continue;
+    link_destroy(transport->links[peer]);
+    link_destroy(transport->install_links[peer]);
   }
   raft_routes_destroy(transport->routes);
   free(transport);
@@ -103,7 +113,9 @@ void transporthttp_start(struct transporthttp *transport, const struct transport
 
 void transporthttp_flush(struct transporthttp *transport) {
   for (uint8_t peer = 0; peer < transport->cluster->members_count; peer++) {
-    if (transport->links[peer] != NULL) link_flush(transport->links[peer]);
+    if (peer == transport->cluster->self) continue;
+    link_flush(transport->links[peer]);
+    link_flush(transport->install_links[peer]);
   }
 }
 
