@@ -83,17 +83,17 @@ end)
 describe("refused is", function()
   it("a directory that is in use, by this process or another, with its pid", function()
     local dir <close> = directory.new()
-    local node <close> = assert(start(dir))
-    assert_refused(dir, ("LOCK: in use by process %d; stop that process, or choose another directory with --data"):format(
-      uv.os_getpid()))
+    local _ <close> = assert(start(dir))
+    local text <const> = "LOCK: in use by process %d; stop that process, or choose another directory with --data"
+    assert_refused(dir, text:format(uv.os_getpid()))
   end)
 
   it("somebody else's directory, in which nothing is touched", function()
     for _, name in ipairs { "photo.jpg", "wal", "format" } do
       local dir <close> = directory.new()
       dir:write(name, "")
-      assert_refused(dir, name .. ": it is there, but no FORMAT, so this is no data directory; name an empty or new one "
-        .. "with --data")
+      assert_refused(dir, name .. ": it is there, but no FORMAT, so this is no data directory; name an empty or new "
+        .. "one with --data")
       assert.same({ name }, dir:names())
     end
   end)
@@ -121,8 +121,8 @@ describe("refused is", function()
   it("a newer format, whatever else it says", function()
     local dir <close> = used()
     dir:write("FORMAT", '{"nodes":[{"format":7}],"format":2,"id":{"name":"n1"}}')
-    assert_refused(dir, "FORMAT: the directory has format 2, this version knows up to 1; use the version that wrote it, "
-      .. "or choose another directory with --data")
+    assert_refused(dir, "FORMAT: the directory has format 2, this version knows up to 1; use the version that wrote "
+      .. "it, or choose another directory with --data")
   end)
 
   it("a FORMAT that is not what was written", function()
@@ -144,8 +144,8 @@ describe("refused is", function()
       local node, why, kind = start(dir)
       assert.is_nil(node)
       assert.equal(dir.path .. ": FORMAT: " .. row[2], why:sub(1, #dir.path + 10 + #row[2]))
-      assert.matches("; put a copy of it back, or move the directory away: in a cluster the node gets its data back from "
-        .. "the others", why, 1, true)
+      assert.matches("; put a copy of it back, or move the directory away: in a cluster the node gets its data back "
+        .. "from the others", why, 1, true)
       assert.equal("refused", kind)
     end
   end)

@@ -82,7 +82,8 @@ describe("a node on a data directory", function()
     local last = batches[#batches]
     local segment <const> = dir:last_segment()
     local text = dir:read(segment)
-    dir:write(segment, text:sub(1, last.offset + 24 + last.bytes - 1) .. ("\0"):rep(4096 - last.offset - 23 - last.bytes))
+    local kept <const> = last.offset + 24 + last.bytes - 1
+    dir:write(segment, text:sub(1, kept) .. ("\0"):rep(#text - kept))
     local node <close> = node_on(dir)
     assert.equal(200, node:ask("GET /kv/a").status)
     assert.equal(404, node:ask("GET /kv/b").status)
@@ -199,8 +200,9 @@ describe("kvserver with a data directory", function()
     local node <close> = start(dir)
     local result = child.run { "--listen", "127.0.0.1:0", "--data", dir.path }
     assert.same({ 4, "" }, { result.code, result.stdout })
-    assert.equal(("kvserver: %s: LOCK: in use by process %d; stop that process, or choose another directory with --data\n")
-      :format(dir.path, node.pid), result.stderr)
+    local text <const> = "kvserver: %s: LOCK: in use by process %d; stop that process, or choose another directory with "
+      .. "--data\n"
+    assert.equal(text:format(dir.path, node.pid), result.stderr)
     node:kill()
   end)
 
