@@ -22,9 +22,10 @@ local function new_leader(base, count)
   return core
 end
 
-local function refuse(core, from, prev, conflict)
+local function refuse(core, from, prev, conflict, disk_full)
   return core:step { type = "message", message = { type = "append_reply", from = from, to = 1, term = 3,
-    success = false, prev_index = prev, conflict_index = conflict, proven = true, life = 7, round = 0 } }
+    success = false, prev_index = prev, conflict_index = conflict, proven = true, life = 7, round = 0,
+    disk_full = disk_full } }
 end
 
 local function accept(core, from, match, fields)
@@ -378,7 +379,7 @@ describe("a leader of a member with a full disk", function()
       assert.equal(3, entries_to(heartbeat(core), 2))
       accept(core, 2, 2, { disk_full = true })
       assert.same({}, sent_to(core:step(FLUSH), 2))
-      refuse(core, 2, 5, 3)
+      refuse(core, 2, 5, 3, true)
       assert.same({}, sent_to(core:step(FLUSH), 2))
       accept(core, 2, 2, { disk_full = true })
     end
