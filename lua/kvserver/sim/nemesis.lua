@@ -354,7 +354,7 @@ function Nemesis:stop()
     self.world:resume(node)
     self.world:restart(node)
     local status <const> = self.world:status(node)
-    if status.faulty or status.failed then mend_disk(self, node) end
+    if not status.up or status.faulty or status.failed then mend_disk(self, node) end
     self.world:slow_disk(node, 0)
   end
 end
