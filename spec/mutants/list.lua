@@ -682,9 +682,13 @@ return {
   {
     name = "older-snapshot-installed", seen = "hashicorp/raft#395",
     bug = "a snapshot that is older than what is committed replaces the state",
-    expect = { "snapshots", "progress", "assertion" },
-    edits = { { CORE .. "follower.c", "  raft_sync_number(raft, out);\n  if (index <= raft->commit_index) return;",
-      "  raft_sync_number(raft, out);" } },
+    expect = { "applied", "storage failed" },
+    edits = { { NODE .. "node_install.c",
+      "  bool own = mark.index <= node->last_applied && mark.index > node->snapshot.index;",
+      "  if (mark.index < node->last_applied) {\n"
+        .. "    (void)kvsm_restore_finish(incoming->restore, node->sm, NULL);\n"
+        .. "    incoming->restore = NULL;\n    node->last_applied = mark.index;\n  }\n"
+        .. "  bool own = mark.index <= node->last_applied && mark.index > node->snapshot.index;" } },
   },
   {
     name = "matching-suffix-dropped", seen = "etcd-io/raft@80615be",
