@@ -715,7 +715,7 @@ return {
   {
     name = "pieces-taken-anywhere", seen = "logcabin#174",
     bug = "a piece of a snapshot is taken wherever it belongs",
-    expect = { "liveness" },
+    spec = "spec/raft/node/snapshot_spec.lua", expect = { "takes no piece twice, whatever is doubled or late" },
     edits = { { NODE .. "node_install.c", "  if (install->offset == incoming->offset && node->now_ms >= incoming->retry_ms)",
       "  if (node->now_ms >= incoming->retry_ms)" } },
   },
