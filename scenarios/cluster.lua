@@ -1,6 +1,6 @@
 --- Three nodes on this machine, until Ctrl-C: what `make run` starts. HOST is their address, 127.0.0.1 if it is not
--- given. What they know is kept in DIR, ./kvdata-cluster if it is not given, and is there again in the next run; OPTIONS
--- are for all of them, such as --log-level warn.
+-- given. What they know is kept in DIR, ./kvdata-cluster if it is not given, and is there again in the next run;
+-- OPTIONS are for all of them, such as --log-level warn.
 --
 --     kvserver --script scenarios/cluster.lua [HOST] [--data DIR | --memory] [OPTIONS]
 local cluster = require "kvserver.cluster"

@@ -63,8 +63,8 @@ end
 -- @tparam[opt] table spec size (3), host (an own one), first_port (7001), data (a directory, made when its parent is
 -- there, in which each member has one of its own; else they keep everything in memory), options (arguments for all of
 -- them, or a function that returns a member's, asked at each start; `--memory` without `data`), env (a function that
--- returns what a member has in its environment beside this program's), show_log (their logs go to this program's stderr),
--- idle (true: starts none)
+-- returns what a member has in its environment beside this program's), show_log (their logs go to this program's
+-- stderr), idle (true: starts none)
 -- @return the cluster; use it as a `<close>` variable. Its fields: `ids` ({"n1", ...}), `addresses` (id -> HOST:PORT),
 -- `processes` (id -> handle of kvserver.process, nil when it was stopped or killed)
 function M.start(spec)

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "script/bindings.h"
 #include "script/lua_node_config.h"
+#include "script/lua_server.h"
 #include "script/pending.h"
 #include "server/run.h"
 
@@ -34,6 +35,12 @@ static struct lua_server *check_open(lua_State *L) {
   struct lua_server *self = luaL_checkudata(L, 1, type_name);
   luaL_argcheck(L, self->server != NULL, 1, "the server is closed");
   return self;
+}
+
+struct kvsm *lua_server_check_state(lua_State *L, int index) {
+  struct lua_server *self = luaL_checkudata(L, index, type_name);
+  luaL_argcheck(L, self->server != NULL, index, "the server is closed");
+  return server_kvsm(self->server);
 }
 
 static int push_failure(lua_State *L, const char *data, enum status status, const char *why) {
@@ -187,6 +194,11 @@ static int get_port(lua_State *L) {
   return 1;
 }
 
+static void set_integer(lua_State *L, const char *name, uint64_t value) {
+  lua_pushinteger(L, (lua_Integer)value);
+  lua_setfield(L, -2, name);
+}
+
 /* stats() -> {keys, clients, bytes, last_applied, digest}, all of one moment. */
 static int get_stats(lua_State *L) {
   struct kvsm_stats stats;
@@ -194,36 +206,34 @@ static int get_stats(lua_State *L) {
   kvsm_stats(server_kvsm(check_open(L)->server), &stats);
   hash128_hex(stats.digest, digest);
   lua_createtable(L, 0, 5);
-  lua_pushinteger(L, (lua_Integer)stats.keys);
-  lua_setfield(L, -2, "keys");
-  lua_pushinteger(L, (lua_Integer)stats.clients);
-  lua_setfield(L, -2, "clients");
-  lua_pushinteger(L, (lua_Integer)stats.bytes);
-  lua_setfield(L, -2, "bytes");
-  lua_pushinteger(L, (lua_Integer)stats.last_applied);
-  lua_setfield(L, -2, "last_applied");
+  set_integer(L, "keys", stats.keys);
+  set_integer(L, "clients", stats.clients);
+  set_integer(L, "bytes", stats.bytes);
+  set_integer(L, "last_applied", stats.last_applied);
   lua_pushstring(L, digest);
   lua_setfield(L, -2, "digest");
   return 1;
 }
 
-/* status() -> {role, term, leader_id, commit_index, last_applied, not_ready}, of this moment; leader_id is "" when none
- * is known, not_ready nil when the node is fit for work. */
+/* status() -> {role, term, leader_id, commit_index, last_applied, first_index, last_index, snapshot_index,
+ * snapshot_term, not_ready}, of this moment; leader_id is "" when none is known, not_ready nil when the node is fit for
+ * work. */
 static int get_status(lua_State *L) {
   struct raft_status status;
   struct leader_hint hint;
   server_status(check_open(L)->server, &status, &hint);
-  lua_createtable(L, 0, 6);
+  lua_createtable(L, 0, 10);
   lua_pushstring(L, status.role);
   lua_setfield(L, -2, "role");
-  lua_pushinteger(L, (lua_Integer)status.term);
-  lua_setfield(L, -2, "term");
   lua_pushstring(L, hint.leader_id);
   lua_setfield(L, -2, "leader_id");
-  lua_pushinteger(L, (lua_Integer)status.commit_index);
-  lua_setfield(L, -2, "commit_index");
-  lua_pushinteger(L, (lua_Integer)status.last_applied);
-  lua_setfield(L, -2, "last_applied");
+  set_integer(L, "term", status.term);
+  set_integer(L, "commit_index", status.commit_index);
+  set_integer(L, "last_applied", status.last_applied);
+  set_integer(L, "first_index", status.first_index);
+  set_integer(L, "last_index", status.last_index);
+  set_integer(L, "snapshot_index", status.snapshot_index);
+  set_integer(L, "snapshot_term", status.snapshot_term);
   lua_pushstring(L, status.not_ready);
   lua_setfield(L, -2, "not_ready");
   return 1;
@@ -256,6 +266,15 @@ static int stop(lua_State *L) {
   self->stopping = pending;
   server_stop(self->server, (uint32_t)grace_ms, on_stopped, self);
   return script_await(L, pending);
+}
+
+/* snapshot() -> true when one of what is applied is being taken, status() shows when it is done; or nil and why not. */
+static int snapshot(lua_State *L) {
+  enum status status = server_create_snapshot(check_open(L)->server);
+  if (status == STATUS_OK) return push_true(L, NULL);
+  luaL_pushfail(L);
+  lua_pushstring(L, status_name(status));
+  return 2;
 }
 
 static int push_why_failed(lua_State *L, void *data) {
@@ -302,9 +321,9 @@ static int close(lua_State *L) {
 }
 
 static void make_metatables(lua_State *L) {
-  static const luaL_Reg methods[] = {{"port", get_port}, {"stop", stop},       {"wait_failed", wait_failed},
-                                     {"close", close},   {"stats", get_stats}, {"status", get_status},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"port", get_port},     {"stop", stop},       {"wait_failed", wait_failed},
+                                     {"close", close},       {"stats", get_stats}, {"status", get_status},
+                                     {"snapshot", snapshot}, {NULL, NULL}};
   static const luaL_Reg metamethods[] = {{"__gc", close}, {"__close", close}, {NULL, NULL}};
   static const luaL_Reg of_opening[] = {{"__gc", abandon}, {"__close", abandon}, {NULL, NULL}};
   luaL_newmetatable(L, opening_name);

@@ -258,6 +258,12 @@ void member_handle(struct member *member, const struct http_message *request, st
   transporthttp_handle(member->transport, request, exchange);
 }
 
+enum status member_create_snapshot(struct member *member) {
+  enum status status = raftnode_create_snapshot(member->node, io_loop_now_ms(member->loop));
+  io_loop_wake(member->loop);
+  return status;
+}
+
 const char *member_failure(const struct member *member) {
   if (!raftnode_failed(member->node)) return NULL;
   const char *why = storage_failure(member->storage);

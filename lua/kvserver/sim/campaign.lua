@@ -54,7 +54,7 @@ end
 -- @tparam string trace records of the trace to print with a failure
 function M.worker(first, last, trace)
   io.stdout:setvbuf("line")
-  log.configure("error", "logfmt")
+  log.configure("none", "logfmt") -- simulated disks fail all the time
   for number = math.tointeger(first), math.tointeger(last) do
     local result = seed_module.run(number, math.tointeger(trace))
     print(result_line(number, result))
