@@ -200,8 +200,8 @@ describe("kvserver with a data directory", function()
     local node <close> = start(dir)
     local result = child.run { "--listen", "127.0.0.1:0", "--data", dir.path }
     assert.same({ 4, "" }, { result.code, result.stdout })
-    local text <const> = "kvserver: %s: LOCK: in use by process %d; stop that process, or choose another directory with "
-      .. "--data\n"
+    local text <const> = "kvserver: %s: LOCK: in use by process %d; stop that process, or choose another directory "
+      .. "with --data\n"
     assert.equal(text:format(dir.path, node.pid), result.stderr)
     node:kill()
   end)

@@ -15,6 +15,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "io/thread.h"
 #include "script/bindings.h"
 #include "script/lua_node_config.h"
 #include "script/lua_server.h"
@@ -69,15 +70,17 @@ static int push_serving(lua_State *L, struct server **server) {
   return push_failure(L, "", STATUS_IO, err.text);
 }
 
-/* ---- opening a data directory, on a worker ---- */
+/* ---- opening a data directory, on a thread of its own ---- */
 
-/* Of two owners: the work, until it is done, and then what it gave; and a userdata on the stack of whoever waits, whose
- * end is the end of the waiting. */
+/* It belongs to a userdata on the stack of whoever waits: when that goes, however it goes, it is over. Once it is open,
+ * the pending operation has it. */
 struct opening {
-  struct server *server;  /* owned; NULL once it serves */
-  struct opening **guard; /* in the userdata; NULL when that is gone */
-  struct io_timer *timer; /* while it lasts, and somebody waits */
+  struct io_job job; /* first */
+  struct io_thread *thread;
+  struct io_timer *timer;
+  struct opening **guard; /* in the userdata */
   struct script_pending *pending;
+  struct server *server; /* owned; NULL once it serves */
   uint64_t start_ns;
   enum status status;
   struct error err;
@@ -91,7 +94,6 @@ static const char *data_of(const struct opening *opening) {
 
 static void opening_free(void *data) {
   struct opening *opening = data;
-  if (opening->guard != NULL) *opening->guard = NULL;
   if (opening->server != NULL) server_destroy(opening->server);
   free(opening);
 }
@@ -102,25 +104,29 @@ static int push_opened(lua_State *L, void *data) {
   return push_failure(L, data_of(opening), opening->status, opening->err.text);
 }
 
-static void work_open(void *context) {
-  struct opening *opening = context;
+static void work_open(struct io_job *job) {
+  struct opening *opening = (struct opening *)(void *)job;
   opening->status = server_open(opening->server, &opening->err);
 }
 
-static void stop_timer(struct opening *opening) {
-  if (opening->timer != NULL) io_timer_destroy(opening->timer);
-  opening->timer = NULL;
+/* The thread is over, or about to be: waits for it. */
+static void end_thread(struct opening *opening) {
+  *opening->guard = NULL;
+  io_timer_destroy(opening->timer);
+  io_thread_destroy(opening->thread);
 }
 
-static void on_opened(void *context) {
-  struct opening *opening = context;
-  stop_timer(opening);
-  if (opening->status == STATUS_OK) {
-    struct kvsm_stats stats;
-    kvsm_stats(server_kvsm(opening->server), &stats);
-    LOG_INFO("server", "opened", LOG_STR("data", data_of(opening)), LOG_U64("snapshot_index", stats.last_applied),
-             LOG_U64("keys", stats.keys), LOG_U64("ms", (io_clock_ns() - opening->start_ns) / 1000000));
-  }
+static void tell_opened(const struct opening *opening) {
+  struct kvsm_stats stats;
+  kvsm_stats(server_kvsm(opening->server), &stats);
+  LOG_INFO("server", "opened", LOG_STR("data", data_of(opening)), LOG_U64("snapshot_index", stats.last_applied),
+           LOG_U64("keys", stats.keys), LOG_U64("ms", (io_clock_ns() - opening->start_ns) / 1000000));
+}
+
+static void on_opened(struct io_job *job) {
+  struct opening *opening = (struct opening *)(void *)job;
+  end_thread(opening);
+  if (opening->status == STATUS_OK) tell_opened(opening);
   script_pending_complete(opening->pending, push_opened, opening, opening_free);
 }
 
@@ -132,17 +138,31 @@ static void on_tell(void *context) {
   io_timer_arm(opening->timer, TELL_OPENING_MS);
 }
 
-/* __close and __gc of the guard: nobody waits any more. What the work gives then is closed again. */
+/* __close and __gc of the guard: nobody waits any more. */
 static int abandon(lua_State *L) {
   struct opening **guard = luaL_checkudata(L, 1, opening_name);
   struct opening *opening = *guard;
-  *guard = NULL;
   if (opening == NULL) return 0;
-  opening->guard = NULL;
-  if (opening->timer == NULL) return 0; /* it is open already */
-  stop_timer(opening);
   server_stop_opening(opening->server);
+  end_thread(opening);
+  script_pending_drop(opening->pending);
+  opening_free(opening);
   return 0;
+}
+
+static void start_opening(struct io_loop *loop, const struct config *config, struct opening **guard,
+                          struct script_pending *pending) {
+  struct opening *opening = xcalloc(1, sizeof *opening);
+  opening->job = (struct io_job){.work = work_open, .done = on_opened};
+  opening->guard = guard;
+  opening->pending = pending;
+  opening->server = server_create(loop, config, NULL);
+  opening->start_ns = io_clock_ns();
+  opening->timer = io_timer_create(loop, on_tell, opening);
+  io_timer_arm(opening->timer, TELL_OPENING_MS);
+  opening->thread = io_thread_create(loop);
+  *guard = opening;
+  io_thread_run(opening->thread, &opening->job);
 }
 
 static int open_elsewhere(lua_State *L, const struct config *config) {
@@ -153,15 +173,7 @@ static int open_elsewhere(lua_State *L, const struct config *config) {
   luaL_setmetatable(L, opening_name);
   lua_toclose(L, -1);
   struct script_pending *pending = script_pending_push(L);
-  struct opening *opening = xcalloc(1, sizeof *opening);
-  opening->server = server_create(loop, config, NULL);
-  opening->guard = guard;
-  opening->pending = pending;
-  opening->start_ns = io_clock_ns();
-  opening->timer = io_timer_create(loop, on_tell, opening);
-  io_timer_arm(opening->timer, TELL_OPENING_MS);
-  *guard = opening;
-  io_work(loop, work_open, on_opened, opening);
+  start_opening(loop, config, guard, pending);
   return script_await(L, pending);
 }
 
