@@ -13,7 +13,7 @@ BUILD := build$(if $(SAN),/$(SAN))
 PREFIX ?= /usr/local
 TEST_TIMEOUT ?= $(if $(SAN),1500,600)
 FUZZ_SECONDS ?= 60
-BENCHES ?= http cluster failover
+BENCHES ?= http cluster failover durable
 ARGS ?=
 
 # ---- packages ----
@@ -26,7 +26,7 @@ PACKAGES := gcc libc6-dev liblua5.4-dev lua-luv-dev libuv1-dev libyajl-dev libxx
 TEST_PACKAGES := lua-busted lua5.4
 LINT_PACKAGES := clang-format clang-tidy lua-check
 FUZZ_PACKAGES := clang libclang-rt-dev
-BENCH_PACKAGES := nginx-light wrk etcd-server
+BENCH_PACKAGES := nginx-light wrk etcd-server redis-server redis-tools nghttp2-client
 
 # $(call install,packages): installs those that are missing; without root it prints the line that would.
 define install
@@ -292,7 +292,7 @@ make mutants      plant known bugs one at a time; the simulator must find each
 make torture      rounds of load and kill -9, on disks that keep and on disks that lose what nobody synced
 make syncs        without any single fsync in the code, these rounds must lose something
 make fuzz         fuzz the readers of bytes from outside               FUZZ_SECONDS=60 each
-make bench        measure it beside nginx and etcd, against the goals   BENCHES="http cluster failover"
+make bench        measure it beside nginx, etcd and Redis, against the goals   BENCHES="http cluster failover durable"
 make deps         install what run and test need; deps-lint, deps-fuzz, deps-bench the rest
 make install      to DESTDIR/PREFIX/bin                                PREFIX=/usr/local
 make clean        remove build/
