@@ -166,7 +166,7 @@ Redis.__close = Peer.__close
 local function spawn_redis(self)
   self.process = M.spawn {
     "redis-server", "--bind", self.host, "--port", tostring(self.port), "--dir", self.directory, "--save", "",
-    "--appendonly", "yes", "--appendfsync", "always", "--loglevel", "warning",
+    "--appendonly", "yes", "--appendfsync", "always", "--loglevel", "warning", "--enable-debug-command", "yes",
   }
 end
 

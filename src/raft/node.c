@@ -41,9 +41,12 @@ static void start_core(struct raftnode *node, uint64_t now_ms) {
                                .log = {node, view_first_index, view_term_at, view_batch_end}};
   struct raft_start start = {.last_index = node->storage->log->ops->last_index(node->storage->log),
                              .snapshot_index = node->snapshot.index,
+                             .unsynced = node->snapshot.index > 0, /* by raft_restart */
                              .life = options->life};
   node->storage->stable->ops->load(node->storage->stable, &start.hard_state);
   if (start.last_index > 0) log_entry_term(node, start.last_index, &start.last_term);
+  node->sync_wanted = start.unsynced ? 1 : 0;
+  node->touched = start.unsynced;
   raft_init(&node->core, &config, &start, now_ms, prng_next(&node->prng));
 }
 

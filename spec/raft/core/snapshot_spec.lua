@@ -74,6 +74,16 @@ describe("a leader whose log begins behind a snapshot", function()
     assert.equal(5, state.last_term)
   end)
 
+  it("says nothing of its term before that is durable, when a snapshot has raised it", function()
+    local core = raft.core { nodes = 3, self = 2, log = {}, log_base = 8, log_base_term = 5, snapshot_index = 8,
+      hard_state = { term = 5, proven = true }, unsynced = true }
+    local out <const> = core:step { type = "message", message = { type = "append", from = 1, to = 2, term = 5,
+      prev_index = 8, prev_term = 5, commit_index = 8, round = 0, life = 3, terms = {} } }
+    assert.equal(1, out.messages[1].after_sync)
+    core:step { type = "synced", sync = 1, index = 8 }
+    assert.equal(1, core:state().synced)
+  end)
+
   it("sees that a peer needs the snapshot, and sends it heartbeats only", function()
     local core = new_leader(10, 5)
     refuse(core, 2, 15, 4)
