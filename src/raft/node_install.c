@@ -112,8 +112,9 @@ static void failed(struct raftnode *node) {
   if (incoming->status == STATUS_IO) raftnode_fail(node);
 }
 
-/* Whoever became the leader, or committed more, in the meantime has no use for its state: then it is a snapshot like an
- * own one, if the state machine has come so far. */
+/* Whoever committed more in the meantime has no use for what the core would do with it: then it is a snapshot like an
+ * own one, if the state machine has come so far; else its state saves the way there. In any case the node knows of it
+ * from here on, for the one before is no more. */
 static void whole(struct raftnode *node) {
   struct incoming *incoming = node->incoming;
   struct snapshot_mark mark = incoming->mark;
@@ -122,6 +123,8 @@ static void whole(struct raftnode *node) {
   if (own) raftnode_cut_prefix(node);
   struct raft_event event = {.type = RAFT_EVENT_SNAPSHOT, .index = mark.index, .term = mark.term};
   if (!node->failed) raftnode_step(node, &event, bytes_make(NULL, 0), NULL);
+  bool ahead = mark.index > node->last_applied && node->core.commit_index >= mark.index;
+  if (ahead && !node->failed) raftnode_install(node);
   incoming->stale = true; /* what is left of it goes with the next work */
   if (!node->failed) answer(node, node->core.commit_index >= mark.index);
   incoming->offset = 0;

@@ -1,3 +1,5 @@
+local raft = require "kvserver.raft"
+
 local nodes = require "spec.raft.node.nodes"
 
 local function put(key, value)
@@ -345,6 +347,36 @@ describe("a member that lacks more than the log has", function()
     assert.equal(n[3]:status().snapshot_index, n[3]:status().last_index)
     come_back()
     assert.equal("v25", n[3]:get("k25"))
+  end)
+
+  it("takes over the snapshot also when its log was brought up to there meanwhile, but nothing applied", function()
+    local term <const> = n[1]:status().term
+    n.down[3] = nil
+    n[1]:peer_down(3)
+    n:heartbeat(1)
+    local last
+    for _ = 1, 200 do
+      n:settle(function(message)
+        if message.type ~= "install" or not message.done then return false end
+        last = message
+        return true
+      end)
+      if last then break end
+      if not n[3]:work() then n[1]:work() end
+    end
+    n[3]:receive(last)
+    n[3]:turn(n.clock[3])
+    assert.is_true(n[3]:work()) -- whole and published; the node has not heard of it
+    local entries = {}
+    for number = 1, last.index - 1 do
+      entries[number] = { term = term, command = put("k" .. number, "v" .. number) }
+    end
+    n[3]:receive { type = "append", from = 1, to = 3, term = term, life = last.life, prev_index = 1, prev_term = term,
+      commit_index = last.index, to_life = 0, round = 0, entries = raft.encode_entries(entries) }
+    n:settle()
+    assert.is_true(n[3]:status().last_applied >= last.index)
+    assert.equal(last.index, n[3]:status().snapshot_index)
+    assert.equal("v" .. last.index - 1, n[3]:get("k" .. last.index - 1))
   end)
 
   it("keeps what its log holds behind the snapshot", function()

@@ -171,6 +171,32 @@ describe("a write-ahead log", function()
     end
   end)
 
+  it("writes into an old segment that a killed process was about to reuse only when its old name is gone", function()
+    for seed = 1, 20 do
+      local world <close> = wal_world.new { seed = seed }
+      world:settle()
+      for _ = 1, 2 do
+        world:append { term = 1, commands = { ("x"):rep(2500) } }
+        world:sync()
+        world:step()
+      end
+      world:settle()
+      world:record_snapshot(2)
+      world:sync()
+      world:step()
+      world:truncate_prefix(2)
+      assert.is_true(world.w:spare_job())
+      world.disk:fail { call = "sync_directory", status = "io" }
+      world.w:run_spare_job() -- renamed; the process ends before that is durable
+      world:kill()
+      world.disk:heal()
+      assert(world.disk:remove("wal/spare-2.wal")) -- so that a start takes the old segment
+      world.disk:fail { call = "rename", status = "io" }
+      assert.is_nil(world:open()) -- and this one ends early, too
+      assert.same({ true }, { world:crash(seed) }, ("seed %d"):format(seed))
+    end
+  end)
+
   it("makes its directory durable before anything in it counts", function()
     for seed = 1, 20 do
       local world <close> = wal_world.new { seed = seed }

@@ -262,6 +262,27 @@ describe("a write-ahead log's jobs", function()
     w = assert(wal.open(d, OPTIONS))
     assert.equal(large, w:read(1, 1)[1].command)
   end)
+
+  it("find a segment for a batch that grew while one was made for it, however many spares there are", function()
+    for number = 1, 2 do
+      w:append(entries(number, 1, ("x"):rep(3000)))
+      w:sync(number)
+      settle(w)
+    end
+    w:record_snapshot(2, 1)
+    w:sync(3)
+    settle(w)
+    w:truncate_prefix(2)
+    settle(w) -- two spares: one that was made, and what was the first segment
+    w:append(entries(3, 1, ("x"):rep(5000)))
+    w:make_room()
+    w:append(entries(4, 1, ("x"):rep(5000)))
+    w:sync(4)
+    settle(w)
+    local newest
+    for number in function() return w:complete() end do newest = number end
+    assert.equal(4, newest)
+  end)
 end)
 
 describe("a write-ahead log's memory", function()

@@ -163,13 +163,16 @@ static void retire_oldest(struct wal *wal, struct wal_spare_job *job) {
   memmove(wal->segments, wal->segments + 1, wal->segments_count * sizeof wal->segments[0]);
 }
 
-/* What the next segment should have: more than usual when the oldest batch needs it. */
+/* What the next segment should have: more than usual when a batch waits that needs it. Not for one that still grows, or
+ * has room where it is: a spare that is made beyond WAL_SPARES_MAX must be used at once. */
 static uint64_t spare_bytes(const struct wal *wal) {
   const struct wal_batch *batch = wal_log_oldest(&wal->log);
-  if (batch == NULL || wal->job_busy) return wal->options.segment_bytes;
-  uint64_t need = WAL_HEAD_BYTES + wal_align(batch->bytes.len);
+  if (batch == NULL || wal->job_busy || !batch->closed) return wal->options.segment_bytes;
+  uint64_t bytes = wal_align(batch->bytes.len);
+  uint64_t need = WAL_HEAD_BYTES + bytes;
   CHECK(need <= WAL_SEGMENT_BYTES_MAX);
-  return need > wal->options.segment_bytes ? need : wal->options.segment_bytes;
+  bool waits = wal->offset + bytes > wal->bytes;
+  return waits && need > wal->options.segment_bytes ? need : wal->options.segment_bytes;
 }
 
 /* A disk that was full is only asked again when the owner says so: each try writes all that it has room for. */

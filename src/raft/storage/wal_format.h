@@ -64,8 +64,11 @@
  *   - the first segment may not start behind what the newest snapshot covers: entries between would be missing.
  *   Damage is STATUS_CORRUPT with file, offset and advice. Rot in the very last batch of an unsealed log cannot be told
  *   from a torn one; it is cut.
- * Then wal_open makes what was read the truth, before anything is built on it: it starts a fresh segment as a job does,
- * with a copy of the last batch, and with a previous_check that names the batch before that one.
+ * Then wal_open makes what was read the truth, before anything is built on it: it fsyncs the directory, and starts a
+ * fresh segment as a job does, with a copy of the last batch, and with a previous_check that names the batch before
+ * that one.
+ *   - After a kill, the name of a spare may not be on the disk yet, where it is still a segment: writing into it before
+ *     that fsync would be damage to that segment after the next power cut.
  *   - After a kill, or a fdatasync that failed, the last batch may have been read from the page cache without being on
  *     the disk, and a second fdatasync could lie about it; a head that names it would be damage after the next power
  * cut. The batch before it was synced, for a job was begun after it. A seal is not copied.

@@ -154,7 +154,9 @@ static enum status recover(struct wal *wal, struct wal_scan *scan, struct error 
   if (status != STATUS_OK) return status;
   tell(scan);
   take_state(wal, scan);
-  status = sort_spares(wal, scan, err);
+  /* A spare may have its name in the system's memory only, and on the disk still be the segment that it was. */
+  status = wal->disk->ops->sync_directory(wal->disk, WAL_DIRECTORY, err);
+  if (status == STATUS_OK) status = sort_spares(wal, scan, err);
   if (status == STATUS_OK) status = start_fresh(wal, scan, err);
   if (status == STATUS_OK) status = truncate_last(wal, scan, err);
   return status;
