@@ -1,4 +1,4 @@
---- Measures three durable nodes beside three of etcd (JSON gateway and gRPC), one Redis that syncs every write, and bare
+--- Measures three durable nodes beside three of etcd (JSON gateway and gRPC), one Redis that syncs every write, and
 -- appends, all on one disk: `make bench BENCHES=durable`, or `kvserver --script scenarios/bench/durable.lua [puts]
 -- [latency] [restart]`. Needs etcd, Redis, h2load and wrk, a quiet machine, and a disk: TMPDIR says where, else /tmp.
 -- Exits with 1 when a goal is missed.

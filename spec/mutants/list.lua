@@ -486,9 +486,11 @@ return {
     bug = "segments do not carry the hard state, so it goes with the segment that has it",
     expect = { "disk" },
     edits = {
-      { STORE .. "wal.c", "                           .start = wal->given};", "                           .start = wal->given};\n}\n\n"
-        .. "static struct wal_head head_without_state(struct wal *wal) {\n  struct wal_head head = wal_next_head(wal);\n"
-        .. "  head.start.hard_state = (struct raft_hard_state){.voted_for = RAFT_NODE_NONE};\n  return head;" },
+      { STORE .. "wal.c", "                           .start = wal->given};",
+        "                           .start = wal->given};\n}\n\n"
+          .. "static struct wal_head head_without_state(struct wal *wal) {\n"
+          .. "  struct wal_head head = wal_next_head(wal);\n"
+          .. "  head.start.hard_state = (struct raft_hard_state){.voted_for = RAFT_NODE_NONE};\n  return head;" },
       { STORE .. "wal.c", "  job->head = wal_next_head(wal);", "  job->head = head_without_state(wal);" },
       { STORE .. "wal_recover.c", " || !wal_state_equal(&head->start, &scan->end.state)", "" },
       { STORE .. "wal_recover.c", "  found->start_last_index = head->start.last_index;",
@@ -500,7 +502,8 @@ return {
     name = "life-used-twice", seen = "the log's format",
     bug = "a segment's life is not fresh, so its file's earlier batches look like its own",
     expect = { "disk" },
-    edits = { { STORE .. "wal_format.c", "uint64_t wal_life(uint64_t random, uint64_t sequence, uint64_t previous_check) {",
+    edits = { { STORE .. "wal_format.c",
+      "uint64_t wal_life(uint64_t random, uint64_t sequence, uint64_t previous_check) {",
       "uint64_t wal_life(uint64_t random, uint64_t sequence, uint64_t previous_check) {\n"
         .. "  if (sequence > 0) return 1;" } },
   },
@@ -595,7 +598,8 @@ return {
     spec = "spec/raft/storage/wal_crash_spec.lua",
     expect = { "writes into an old segment only when its old name is gone for good" },
     edits = { { STORE .. "wal_job.c",
-      "  if (job->status == STATUS_OK) job->status = job->disk->ops->sync_directory(job->disk, WAL_DIRECTORY, &job->err);\n",
+      "  if (job->status == STATUS_OK) job->status = job->disk->ops->sync_directory("
+        .. "job->disk, WAL_DIRECTORY, &job->err);\n",
       "" } },
   },
   {
@@ -654,8 +658,8 @@ return {
     name = "snapshot-without-sync", seen = "canonical/raft@74592fe",
     bug = "a snapshot gets its name before its bytes are durable",
     expect = { "disk" },
-    edits = { { STORE .. "snapshot_files.c", "  if (status == STATUS_OK) status = sync_writer(files->disk, writer, err);\n",
-      "" } },
+    edits = { { STORE .. "snapshot_files.c",
+      "  if (status == STATUS_OK) status = sync_writer(files->disk, writer, err);\n", "" } },
   },
   {
     name = "snapshot-name-not-durable", seen = "etcd#6368",
@@ -715,8 +719,10 @@ return {
   {
     name = "pieces-taken-anywhere", seen = "logcabin#174",
     bug = "a piece of a snapshot is taken wherever it belongs",
-    spec = "spec/raft/node/snapshot_spec.lua", expect = { "takes no piece twice, whatever is doubled or late" },
-    edits = { { NODE .. "node_install.c", "  if (install->offset == incoming->offset && node->now_ms >= incoming->retry_ms)",
+    spec = "spec/raft/node/snapshot_spec.lua",
+    expect = { "goes on with another leader's pieces of the same snapshot" },
+    edits = { { NODE .. "node_install.c",
+      "  if (install->offset == incoming->offset && node->now_ms >= incoming->retry_ms)",
       "  if (node->now_ms >= incoming->retry_ms)" } },
   },
   {

@@ -69,8 +69,8 @@ describe("the campaign", function()
     assert.is_true(tonumber(done.stdout:match("\nleader_crash +(%d+)")) >= 40)
     for _, fault in ipairs { "isolate", "one_way", "partition", "storm", "crash", "untold", "restart", "wipe", "pause",
       "cut", "slow_disk", "fail_disk", "fail_sync", "full_disk", "no_room", "full_start", "rot", "rot_found", "kill",
-      "cut_short", "start_cut", "taken", "installed", "sent", "resumed", "clock_rate", "lost", "duplicated", "overtaken", "transfer",
-      "link_down" } do
+      "cut_short", "start_cut", "taken", "installed", "sent", "resumed", "clock_rate", "lost", "duplicated",
+      "overtaken", "transfer", "link_down" } do
       local times = done.stdout:match("\n" .. fault .. " +(%d+)")
       assert.is_true(times and tonumber(times) > 0, fault)
     end
@@ -96,7 +96,8 @@ describe("the campaign", function()
       return { run = function()
         return { ok = true, verdict = "pass", digest = "00", virtual_ms = 60000, cpu_s = 0.001, tried = {},
           stats = { events = 1, acked_writes = %d, answered_reads = 300, leader_changes = %d, elections = 1,
-            commits = 1, faults = { untold = 1 }, snapshots = { taken = 1, installed = 1, resumed = %d, cut = 1 } } }
+            commits = 1, faults = { untold = 1, cut_short = 1, start_cut = 1, no_room = 1, rot_found = 1 },
+            snapshots = { taken = 1, installed = 1, resumed = %d, cut = 1 } } }
       end }]]
     for _, case in ipairs { { 199, 3, 1, "too few operations" }, { 200, 2, 1, "too few leader changes" },
       { 200, 3, 0, "no snapshot resumed in all seeds" }, { 200, 3, 1 } } do

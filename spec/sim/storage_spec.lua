@@ -139,7 +139,7 @@ describe("a simulated disk under a node", function()
         world:fail_disk(1, fault)
         local calls = world:disk_calls(1)
         local acked, asked = workload(world, 1)
-        struck = world:disk_calls(1) - calls > after 
+        struck = world:disk_calls(1) - calls > after
         local before = world:stats().faults.restart
         if world:status(1).failed then stopped = stopped + 1 end
         local go_down = after % 2 == 0 and world.kill or world.crash

@@ -24,7 +24,10 @@ local SEEDS_MANY <const> = 20
 local OPERATIONS_MIN <const> = 500
 local LEADER_CHANGES_MIN <const> = 3
 -- And what must have happened somewhere.
-local SOMEWHERE <const> = { "snapshot_taken", "snapshot_installed", "snapshot_resumed", "snapshot_cut", "fault_untold" }
+local SOMEWHERE <const> = {
+  "snapshot_taken", "snapshot_installed", "snapshot_resumed", "snapshot_cut", "fault_untold", "fault_cut_short",
+  "fault_start_cut", "fault_no_room", "fault_rot_found",
+}
 
 -- ---- one seed, as a line ----
 

@@ -344,7 +344,8 @@ function Nemesis:run(ms)
   end
 end
 
---- Ends all faults: every node runs, every link works, disks have room and are as fast as usual. Clocks stay as they are.
+--- Ends all faults: every node runs, every link works, disks have room and are as fast as usual. Clocks stay as they
+-- are.
 function Nemesis:stop()
   self.undos = {}
   self.world:heal()
