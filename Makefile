@@ -13,7 +13,7 @@ BUILD := build$(if $(SAN),/$(SAN))
 PREFIX ?= /usr/local
 TEST_TIMEOUT ?= $(if $(SAN),1500,600)
 FUZZ_SECONDS ?= 60
-BENCHES ?= http cluster failover durable
+BENCHES ?= http cluster failover durable catchup
 ARGS ?=
 
 # ---- packages ----
@@ -292,7 +292,7 @@ make mutants      plant known bugs one at a time; the simulator must find each
 make torture      rounds of load and kill -9, on disks that keep and on disks that lose what nobody synced
 make syncs        without any single fsync in the code, these rounds must lose something
 make fuzz         fuzz the readers of bytes from outside               FUZZ_SECONDS=60 each
-make bench        measure it beside nginx, etcd and Redis, against the goals   BENCHES="http cluster failover durable"
+make bench        measure it beside nginx, etcd and Redis, against the goals   BENCHES="http cluster failover durable catchup"
 make deps         install what run and test need; deps-lint, deps-fuzz, deps-bench the rest
 make install      to DESTDIR/PREFIX/bin                                PREFIX=/usr/local
 make clean        remove build/
