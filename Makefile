@@ -13,7 +13,7 @@ BUILD := build$(if $(SAN),/$(SAN))
 PREFIX ?= /usr/local
 TEST_TIMEOUT ?= $(if $(SAN),1500,600)
 FUZZ_SECONDS ?= 60
-BENCHES ?= http cluster failover
+BENCHES ?= http cluster failover durable
 ARGS ?=
 
 # ---- packages ----
@@ -26,7 +26,7 @@ PACKAGES := gcc libc6-dev liblua5.4-dev lua-luv-dev libuv1-dev libyajl-dev libxx
 TEST_PACKAGES := lua-busted lua5.4
 LINT_PACKAGES := clang-format clang-tidy lua-check
 FUZZ_PACKAGES := clang libclang-rt-dev
-BENCH_PACKAGES := nginx-light wrk etcd-server
+BENCH_PACKAGES := nginx-light wrk etcd-server redis-server redis-tools nghttp2-client
 
 # $(call install,packages): installs those that are missing; without root it prints the line that would.
 define install
@@ -91,7 +91,7 @@ FUZZ_TARGETS := $(patsubst spec/fuzz/%.c,$(BUILD)/%,$(sort $(wildcard spec/fuzz/
 
 # ---- the program ----
 
-.PHONY: all program native run test specs check mutants fuzz fuzz-now bench install clean help FORCE
+.PHONY: all program native run test specs check mutants torture syncs fuzz fuzz-now bench install clean help FORCE
 .PHONY: lint lint-format lint-includes lint-purity lint-words lint-lua lint-tidy deps deps-lint deps-fuzz deps-bench
 # The specs' modules, too, so that `make && busted` works.
 all: program native
@@ -198,6 +198,14 @@ mutants: deps
 	+@$(AGAIN) all
 	@$(BUILD)/kvserver --script spec/mutants/run.lua --build $(BUILD) $(ARGS)
 
+# Rounds of load and kill -9, also with power cuts; then without each sync in turn. ARGS="--rounds 50 --seed 1"
+torture: deps
+	+@$(AGAIN) all
+	@KVSERVER_SPEC_CPATH="$(BUILD)/spec/?.so" $(BUILD)/kvserver --script spec/torture/run.lua $(ARGS)
+syncs: deps
+	+@$(AGAIN) all
+	@KVSERVER_SPEC_CPATH="$(abspath $(BUILD))/spec/?.so" $(BUILD)/kvserver --script spec/torture/syncs.lua --build $(BUILD) $(ARGS)
+
 # ---- lint ----
 
 TIDY := $(SOURCES:%.c=$(BUILD)/lint/%.tidy)
@@ -281,8 +289,10 @@ make test         build it and run the specs; report in build/specs.xml ARGS="sp
 make lint         format, static analysis, luacheck, the include table, the purity of the Raft core
 make check        lint, test, test under both sanitizers
 make mutants      plant known bugs one at a time; the simulator must find each
+make torture      rounds of load and kill -9, on disks that keep and on disks that lose what nobody synced
+make syncs        without any single fsync in the code, these rounds must lose something
 make fuzz         fuzz the readers of bytes from outside               FUZZ_SECONDS=60 each
-make bench        measure it beside nginx and etcd, against the goals   BENCHES="http cluster failover"
+make bench        measure it beside nginx, etcd and Redis, against the goals   BENCHES="http cluster failover durable"
 make deps         install what run and test need; deps-lint, deps-fuzz, deps-bench the rest
 make install      to DESTDIR/PREFIX/bin                                PREFIX=/usr/local
 make clean        remove build/

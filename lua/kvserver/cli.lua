@@ -125,6 +125,10 @@ function M.main(program, ...)
   local given, script_index = M.read(arguments)
   if given.help then return print(help_text()) end
   if given.version then return print("kvserver " .. version) end
+  for _, key in ipairs { "json", "records" } do
+    if given[key] and not given.inspect then usage_error(("--%s: expected together with --inspect"):format(key)) end
+  end
+  if given.inspect then return require("kvserver.inspect").run(given) end
   local complete, problem = config.complete(merge_file(given))
   if not complete then usage_error(problem) end
   log.configure(complete.log_level, complete.log_format)

@@ -20,6 +20,7 @@ local LEADER_MS <const> = 20000
 local STATUS_MS <const> = 1000
 local STOP_MS <const> = 5000
 local FIRST_PORT <const> = 7001
+local DIRECTORY_MODE <const> = 448 -- 0700
 
 local Cluster = {}
 Cluster.__index = Cluster
@@ -39,28 +40,41 @@ local function arguments(self, id)
   local peers = {}
   for _, member in ipairs(self.ids) do peers[#peers + 1] = member .. "=" .. self.addresses[member] end
   local list = { process.self(), "--id", id, "--peers", table.concat(peers, ",") }
+  if self.data then table.move({ "--data", self.data .. "/" .. id }, 1, 2, #list + 1, list) end
   local options <const> = type(self.options) == "function" and self.options(id) or self.options
   return table.move(options, 1, #options, #list + 1, list)
 end
 
---- Starts all members and waits until they serve.
--- @tparam[opt] table spec size (3), host (an own one), first_port (7001), options (arguments for all of them, or a
--- function that returns a member's, asked at each start; `--memory`), env (a function that returns what a member has in
--- its environment beside this program's), show_log (their logs go to this program's stderr), idle (true: starts none)
--- @return the cluster; use it as a `<close>` variable. Its fields: `ids` ({"n1", ...}), `addresses` (id -> HOST:PORT),
--- `processes` (id -> handle of kvserver.process, nil when it was stopped or killed)
-function M.start(spec)
-  spec = spec or {}
-  local self = setmetatable({
-    ids = {}, addresses = {}, processes = {}, clients = {}, options = spec.options or { "--memory" },
-    env = spec.env, stderr = spec.show_log and "inherit" or nil,
-  }, Cluster)
+local function name_members(self, spec)
   local host <const> = spec.host or M.own_host()
   for i = 1, spec.size or 3 do
     local id = "n" .. i
     self.ids[i] = id
     self.addresses[id] = ("%s:%d"):format(host, (spec.first_port or FIRST_PORT) + i - 1)
   end
+end
+
+local function make_directory(path)
+  local made, why, code = uv.fs_mkdir(path, DIRECTORY_MODE)
+  if not made and code ~= "EEXIST" then error(why, 0) end
+end
+
+--- Starts all members and waits until they serve.
+-- @tparam[opt] table spec size (3), host (an own one), first_port (7001), data (a directory, made when its parent is
+-- there, in which each member has one of its own; else they keep everything in memory), options (arguments for all of
+-- them, or a function that returns a member's, asked at each start; `--memory` without `data`), env (a function that
+-- returns what a member has in its environment beside this program's), show_log (their logs go to this program's
+-- stderr), idle (true: starts none)
+-- @return the cluster; use it as a `<close>` variable. Its fields: `ids` ({"n1", ...}), `addresses` (id -> HOST:PORT),
+-- `processes` (id -> handle of kvserver.process, nil when it was stopped or killed)
+function M.start(spec)
+  spec = spec or {}
+  local self = setmetatable({
+    ids = {}, addresses = {}, processes = {}, clients = {}, data = spec.data, env = spec.env,
+    options = spec.options or { not spec.data and "--memory" or nil }, stderr = spec.show_log and "inherit" or nil,
+  }, Cluster)
+  name_members(self, spec)
+  if self.data then make_directory(self.data) end
   if spec.idle then return self end
   local ok, why = pcall(function()
     for _, id in ipairs(self.ids) do self:spawn(id) end
@@ -109,6 +123,14 @@ function Cluster:kill(id)
   self.processes[id] = nil
   child:kill()
   assert(child:wait(STOP_MS))
+end
+
+--- Removes what a member that does not run has in its data directory: it has lost its disk.
+-- @tparam string id
+function Cluster:wipe(id)
+  assert(not self.processes[id], id .. " runs")
+  local ended = process.run { args = { "rm", "-rf", "--", self.data .. "/" .. id } }
+  assert(ended.code == 0, ended.stderr)
 end
 
 --- Stops members cleanly, all at once.

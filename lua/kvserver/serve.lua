@@ -53,11 +53,13 @@ local function start(config, over)
   return node
 end
 
--- A node alone is of no use before it leads, and has applied its log; a member of a cluster serves before there is a
--- leader.
+-- A node alone is of no use before it leads, and has applied what its log held; a member of a cluster serves before
+-- there is a leader.
 local function wait_until_of_use(node, config, over)
   if config.peers and next(config.peers, next(config.peers)) then return end
-  assert(task.wait_until(function() return not node:status().not_ready or over:is_set() end, LEADER_MS))
+  assert(task.wait_until(function() return node:status().role == "leader" or over:is_set() end, LEADER_MS))
+  local index <const> = node:status().last_index
+  task.wait_until(function() return node:status().last_applied >= index or over:is_set() end, OPEN_MS)
 end
 
 local function url(config, port)
@@ -77,7 +79,7 @@ function M.run(config)
     io.stdout:flush()
   end
   local _, failure = over:wait()
-  if failure then fail(failure, EXIT_FAILED) end
+  if failure then fail(config.data and ("%s: %s"):format(config.data, failure) or failure, EXIT_FAILED) end
   node:stop(GRACE_MS)
 end
 

@@ -1,5 +1,5 @@
---- Who is compared: nginx with one worker that answers constants, three nodes of etcd, and our node, all of them child
--- processes on addresses of their own. Give each to a `<close>` variable.
+--- Who is compared: nginx with one worker that answers constants, three nodes of etcd, one Redis, and our node, all of
+-- them child processes on addresses of their own. Give each to a `<close>` variable.
 --
 --   local node <close> = peers.node()
 --   print(node.url, node:rss_bytes())
@@ -129,12 +129,21 @@ function Etcd:__close()
   os.execute(("rm -rf '%s'"):format(self.directory))
 end
 
---- Starts three nodes of etcd whose disk is memory, and waits for a leader.
+--- The ids of its processes.
+-- @return array of numbers
+function Etcd:pids()
+  local pids = {}
+  for number, child in ipairs(self.processes) do pids[number] = child.pid end
+  return pids
+end
+
+--- Starts three nodes of etcd, and waits for a leader.
+-- @param parent where their data goes; a directory in memory if it is not given
 -- @return peer with url (the leader's)
-function M.etcd()
+function M.etcd(parent)
   local self = setmetatable({
-    directory = assert(uv.fs_mkdtemp("/dev/shm/kvserver-bench-XXXXXX")), host = cluster.own_host(), port = 2300,
-    processes = {},
+    directory = assert(uv.fs_mkdtemp((parent or "/dev/shm") .. "/kvserver-bench-XXXXXX")), host = cluster.own_host(),
+    port = 2300, processes = {},
   }, Etcd)
   local members = {}
   for number = 1, 3 do members[number] = ("e%d=http://%s:%d"):format(number, self.host, self.port + 100 + number) end
@@ -145,6 +154,105 @@ function M.etcd()
   end, 20000)
   assert(self.url, "etcd has no leader")
   return self
+end
+
+-- ---- Redis ----
+
+local Redis = setmetatable({}, { __index = Peer })
+Redis.__index = Redis
+Redis.__close = Peer.__close
+
+-- Starts it on what its directory holds.
+local function spawn_redis(self)
+  self.process = M.spawn {
+    "redis-server", "--bind", self.host, "--port", tostring(self.port), "--dir", self.directory, "--save", "",
+    "--appendonly", "yes", "--appendfsync", "always", "--loglevel", "warning", "--enable-debug-command", "yes",
+  }
+end
+
+--- Runs redis-cli against it.
+-- @param ... its arguments
+-- @return what it prints
+function Redis:cli(...)
+  local args = { "redis-cli", "-h", self.host, "-p", tostring(self.port), ... }
+  return process.run({ args = args, timeout_ms = 120000 }).stdout
+end
+
+local function wait_for_redis(self)
+  local answers = task.wait_until(function() return self:cli("ping"):find("PONG") end, 60000)
+  assert(answers, "Redis does not answer")
+end
+
+--- Kills it, starts it again, and waits until it answers: it has read its file by then.
+function Redis:restart()
+  self.process:kill()
+  assert(self.process:wait(5000))
+  spawn_redis(self)
+  wait_for_redis(self)
+end
+
+--- The ids of its processes.
+-- @return array of numbers
+function Redis:pids()
+  return { self.process.pid }
+end
+
+--- Starts one Redis that syncs its file before it answers a write.
+-- @param parent where its data goes
+-- @return peer with host, port, process
+function M.redis(parent)
+  local self = setmetatable({
+    directory = assert(uv.fs_mkdtemp(parent .. "/kvserver-bench-XXXXXX")), host = cluster.own_host(), port = 6379,
+  }, Redis)
+  spawn_redis(self)
+  wait_for_redis(self)
+  return self
+end
+
+-- ---- our own, on disks ----
+
+local Nodes = {}
+Nodes.__index = Nodes
+
+function Nodes:__close()
+  self.cluster:close()
+  os.execute(("rm -rf '%s'"):format(self.directory))
+end
+
+--- The ids of its processes.
+-- @return array of numbers
+function Nodes:pids()
+  local pids = {}
+  for number, id in ipairs(self.cluster.ids) do pids[number] = self.cluster.processes[id].pid end
+  return pids
+end
+
+--- Starts nodes of ours on directories, and waits for a leader.
+-- @param parent where their data goes
+-- @param size how many
+-- @param options further arguments for all of them
+-- @return peer with url (the leader's), cluster (of kvserver.cluster), leader (its id)
+function M.durable(parent, size, options)
+  local self = setmetatable({ directory = assert(uv.fs_mkdtemp(parent .. "/kvserver-bench-XXXXXX")) }, Nodes)
+  self.cluster = cluster.start {
+    size = size,
+    options = function(id)
+      local arguments = { "--data", self.directory .. "/" .. id, "--log-level", "error" }
+      return table.move(options or {}, 1, #(options or {}), #arguments + 1, arguments)
+    end,
+  }
+  self.leader = self.cluster:wait_leader()
+  self.url = "http://" .. self.cluster.addresses[self.leader]
+  return self
+end
+
+--- Where durable data goes: TMPDIR, or /tmp, which must be a real disk.
+-- @return path
+function M.disk()
+  local path <const> = os.getenv("TMPDIR") or "/tmp"
+  local kind = process.run { args = { "stat", "-f", "-c", "%T", path } }.stdout:match("%S+")
+  if kind == "tmpfs" or kind == "ramfs" then error(path .. " is memory; set TMPDIR to a directory on a disk", 0) end
+  return path
 end
 
 return M

@@ -303,7 +303,8 @@ static void finish_connection(struct world *world, uint64_t now_ms) {
 }
 
 static void run_connection(struct bytes in, uint32_t random) {
-  static const struct http_limits limits = {BODY_BYTES_MAX, REQUEST_TIMEOUT_MS, IDLE_TIMEOUT_MS};
+  static const struct http_limits limits = {
+      .body_bytes_max = BODY_BYTES_MAX, .request_timeout_ms = REQUEST_TIMEOUT_MS, .idle_timeout_ms = IDLE_TIMEOUT_MS};
   struct world world = {.random = random};
   struct http_handler handler = {.context = &world, .classify = classify, .handle = handle, .error_body = error_body};
   uint64_t now_ms = 0;

@@ -1,5 +1,6 @@
 -- Three nodes as users run them, a process each: killed, stopped in time, started again.
 local cluster = require "kvserver.cluster"
+local directory = require "spec.support.directory"
 local process = require "kvserver.process"
 local task = require "kvserver.task"
 
@@ -104,8 +105,10 @@ end)
 describe("scenarios/cluster.lua", function()
   it("says how to use the cluster once it has a leader, and stops all of it on SIGINT", function()
     local host = cluster.own_host()
+    local dir <close> = directory.new()
+    local data <const> = dir.path .. "/data"
     local script <close> = process.spawn {
-      args = { process.self(), "--script", "scenarios/cluster.lua", host, "--memory" },
+      args = { process.self(), "--script", "scenarios/cluster.lua", host, "--data", data },
     }
     local leader = script:wait_line("; (n%d) leads", 20000)
     assert.matches("^n[123]$", leader)
@@ -113,5 +116,7 @@ describe("scenarios/cluster.lua", function()
     local result = assert(script:wait(10000))
     assert.equal(0, result.code)
     assert.matches("curl -L -X PUT http://" .. host .. ":700", result.stdout, 1, true)
+    assert.matches("with what they know in " .. data .. ";", result.stdout, 1, true)
+    assert.same({ "n1", "n2", "n3" }, dir:names "data")
   end)
 end)

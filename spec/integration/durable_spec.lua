@@ -1,11 +1,9 @@
 -- Nodes on data directories, as processes and inside this one: what was acknowledged is there after any end.
-local child = require "spec.support.child"
 local client = require "kvserver.client"
 local cluster = require "kvserver.cluster"
 local directory = require "spec.support.directory"
 local nodes = require "spec.support.nodes"
 local process = require "kvserver.process"
-local server = require "kvserver.server"
 local task = require "kvserver.task"
 
 local START_MS <const> = 20000
@@ -22,30 +20,6 @@ local function connect(port)
 end
 
 describe("a node with a data directory", function()
-  for _, signal in ipairs { "sigkill", "sigterm" } do
-    it("keeps what it acknowledged over " .. signal, function()
-      local home <close> = directory.new()
-      local data <const> = home.path .. "/n1"
-      local node <close>, port = start(data)
-      do
-        local c <close> = connect(port)
-        for i = 1, 50 do assert.is_true(c:put("k" .. i, "v" .. i, { client_id = "me", seq = i }).ok) end
-        assert.equal(1, c:delete("k7", { client_id = "me", seq = 51 }).deleted)
-      end
-      node:kill(signal)
-      assert(node:wait(START_MS))
-      local again <close>, port_now = start(data)
-      local c <close> = connect(port_now)
-      assert.equal("v50", c:get("k50").value)
-      assert.is_nil(c:get("k7").value)
-      local repeated = c:delete("k7", { client_id = "me", seq = 51 })
-      assert.equal(1, repeated.deleted)
-      assert.equal("same", repeated.replay)
-      again:kill("sigterm")
-      assert.equal(0, again:wait(START_MS).code)
-    end)
-  end
-
   it("starts from its newest snapshot, and keeps its log and its directory small", function()
     local home <close> = directory.new()
     local data <const> = home.path .. "/n1"
@@ -75,87 +49,10 @@ describe("a node with a data directory", function()
   end)
 end)
 
-describe("a data directory", function()
-  local home, data
-
-  before_each(function()
-    home = directory.new()
-    data = home.path .. "/n1"
-    local node <close> = start(data)
-    node:kill("sigterm")
-    assert(node:wait(START_MS))
-  end)
-  after_each(function() directory.remove(home.path) end)
-
-  local function refused(pattern, ...)
-    local result = child.run { "--data", data, "--listen", "127.0.0.1:0", ... }
-    assert.equal(4, result.code, result.stderr)
-    assert.equal("", result.stdout)
-    assert.matches(data, result.stderr, 1, true)
-    assert.matches(pattern, result.stderr)
-  end
-
-  local function write_file(name, text)
-    local file <close> = assert(io.open(data .. "/" .. name, "wb"))
-    file:write(text)
-  end
-
-  it("of another node id is refused", function()
-    refused("FORMAT: .*n1", "--id", "n2")
-  end)
-
-  it("of another set of peers is refused, but their addresses may change", function()
-    refused("FORMAT: .*peers", "--peers", "n1=127.0.0.1:1,n2=127.0.0.1:2,n3=127.0.0.1:3", "--listen", "127.0.0.1:1")
-    local node <close> = start(data, "--peers", "n1=127.0.0.1:0")
-    node:kill()
-  end)
-
-  it("of another kind of leadership is refused", function()
-    refused("FORMAT: .*fixed.leader", "--fixed-leader", "n1")
-  end)
-
-  it("that is in use is refused, with the pid of who uses it", function()
-    local node <close> = start(data)
-    refused("in use by process " .. node.pid)
-    node:kill()
-  end)
-
-  it("of a newer format is refused", function()
-    write_file("FORMAT", '{"format":2,"id":"n1","peers":["n1"],"fixed_leader":""}\n')
-    refused("FORMAT: .*2")
-  end)
-
-  it("whose FORMAT cannot be read is refused", function()
-    write_file("FORMAT", "{")
-    refused("FORMAT")
-  end)
-
-  it("that holds something else is refused", function()
-    os.remove(data .. "/FORMAT")
-    refused("FORMAT")
-  end)
-
-  it("whose log is damaged is refused, with the file, the offset and what to do", function()
-    local name <const> = "wal/0000000000000001.wal"
-    local file <close> = assert(io.open(data .. "/" .. name, "r+b"))
-    file:seek("set", 20)
-    file:write("\xff")
-    file:close()
-    refused("wal/0000000000000001.wal")
-  end)
-
-  it("whose parent is not there is a plain failure", function()
-    local result = child.run { "--data", data .. "/a/b", "--listen", "127.0.0.1:0" }
-    assert.equal(1, result.code)
-    assert.matches("No such file", result.stderr)
-  end)
-end)
-
 describe("three durable nodes", function()
   it("that are killed at once come back with everything", function()
     local home <close> = directory.new()
-    local function options(id) return { "--data", home.path .. "/" .. id, "--segment-bytes", "65536" } end
-    local c <close> = cluster.start { options = options }
+    local c <close> = cluster.start { data = home.path .. "/data", options = { "--segment-bytes", "65536" } }
     local leader <const> = c:wait_leader()
     do
       local writer <close> = c:client(leader)
@@ -198,28 +95,4 @@ describe("a member that was away for long", function()
       assert.equal("1", reader:get("before").value)
     end)
   end
-end)
-
-describe("a server that was started with a data directory", function()
-  it("starts again on it in the same process", function()
-    local home <close> = directory.new()
-    local options <const> = { listen = "127.0.0.1:0", data = home.path .. "/n1", segment_bytes = 65536 }
-    for round = 1, 3 do
-      local node <close> = assert(server.start(options))
-      local c <close> = connect(node:port())
-      assert(task.wait_until(function() return node:status().role == "leader" end, START_MS))
-      assert.is_true(c:put("k" .. round, "v").ok)
-      for earlier = 1, round do assert.equal("v", c:get("k" .. earlier).value) end
-    end
-  end)
-
-  it("says why when it cannot have the directory", function()
-    local home <close> = directory.new()
-    local options <const> = { listen = "127.0.0.1:0", data = home.path .. "/n1", segment_bytes = 65536 }
-    local _ <close> = assert(server.start(options))
-    local other, why, kind = server.start(options)
-    assert.is_nil(other)
-    assert.matches("in use", why)
-    assert.equal("refused", kind)
-  end)
 end)

@@ -23,6 +23,7 @@ local function refuse_line(_, line)
 end
 
 walk.run {
-  find = ("find '%s' '(' -name .git -o -name build -o -name kvdata ')' -prune -o -type f -print"):format(arg[1] or "."),
+  find = ("find '%s' '(' -name .git -o -name build -o -name 'kvdata*' ')' -prune -o -type f -print"):format(
+    arg[1] or "."),
   check = refuse_line,
 }

@@ -44,9 +44,9 @@ describe("config.load", function()
     { "return { write_mode = 'async' }",
       'write_mode: expected sync (async is not in this version), got "async"' },
     { "return { log_level = 'loud' }", 'log_level: expected one of debug, info, warn, error, got "loud"' },
-    { "return { data = '' }", "data: expected" },
-    { "return { segment_bytes = 1 }", "segment_bytes: expected an integer from 4096 to 1073741824, got 1" },
-    { "return { snapshot_threshold = -1 }", "snapshot_threshold: expected an integer from 0 to" },
+    { "return { data = '' }", 'data: expected a path of up to 4095 bytes, got ""' },
+    { "return { segment_bytes = 1024 }", "segment_bytes: expected an integer from 4096 to 1073741824, got 1024" },
+    { "return { enable_faults = true }", "enable_faults: this version has no fault injection" },
     { "return { heartbeat_ms = 0 }", "heartbeat_ms: expected an integer from 1 to 60000, got 0" },
     { "return { election_ms = 500 }",
       "election_ms: expected MIN-MAX in milliseconds, such as 300-600, up to 60000, got 500" },
@@ -58,7 +58,7 @@ describe("config.load", function()
     { "local p = {} for i = 1, 17 do p['n' .. i] = 'a:' .. i end return { peers = p }",
       "peers: expected at most 16 members" },
     { "return { console = true }", "console: this version has no admin console" },
-    { "return { inspect = 'x' }", "inspect: this version writes no data directory that could be inspected" },
+    { "return { inspect = 'x' }", "inspect: unknown option" },
     { "return 7", "expected to return a table, got 7" },
     { "os.exit(1)", "a configuration file is data: it cannot call anything" },
     { "return = 1", "unexpected symbol near '='" },
@@ -89,6 +89,11 @@ describe("config.complete", function()
     }, (config.complete {}))
   end)
 
+  it("keeps everything in memory without a directory", function()
+    local complete = assert(config.complete { memory = true })
+    assert.same({ true, nil }, { complete.memory, complete.data })
+  end)
+
   it("takes peers in any order, a leader among them, and an interface to listen on", function()
     local given = { id = "n2", listen = "0.0.0.0:2", peers = { n1 = "a:1", n2 = "b:2" }, fixed_leader = "n1" }
     local complete = assert(config.complete(given))
@@ -101,6 +106,7 @@ describe("config.complete", function()
 
   local problems = {
     { { peers = { n2 = "a:1" } }, "--peers: expected the node itself (n1) among the peers" },
+    { { memory = true, data = "x" }, "--memory: expected without --data" },
     { { peers = {} }, "--peers: expected the node itself (n1) among the peers" },
     { { listen = "a:2", peers = { n1 = "a:1" } }, "--peers: expected n1 at port 2, as --listen says, got n1=a:1" },
     { { peers = { n1 = "a:1", n2 = "a:0" } }, "--peers: expected a port that others can know, got n2=a:0" },
@@ -117,6 +123,18 @@ describe("config.complete", function()
       assert.are.same({ nil, case[2] }, { config.complete(case[1]) })
     end)
   end
+end)
+
+describe("config.merge", function()
+  it("puts the flags over the file, and each of --memory and --data in the place of the other", function()
+    local rows = {
+      { { id = "a", max_key_bytes = 1 }, { id = "b" }, { id = "b", max_key_bytes = 1 } },
+      { { data = "x" }, { memory = true }, { memory = true } },
+      { { memory = true }, { data = "x" }, { data = "x" } },
+      { { data = "x" }, { data = "y" }, { data = "y" } },
+    }
+    for _, row in ipairs(rows) do assert.same(row[3], config.merge(row[1], row[2])) end
+  end)
 end)
 
 describe("config.nearest", function()

@@ -8,6 +8,7 @@
 
 local CORE <const> = "src/raft/core/"
 local NODE <const> = "src/raft/"
+local STORE <const> = "src/raft/storage/"
 
 return {
   -- ---- votes, terms, elections ----
@@ -447,10 +448,306 @@ return {
   -- ---- disk ----
   {
     name = "disk-keeps-later-write", seen = "etcd#6378",
-    bug = "a crash leaves a term and vote, but not the entries that were written before them",
-    expect = { "disk" },
-    edits = { { NODE .. "storage/memory.c", "    storage->hard_state = change->before;\n", "" } },
+    bug = "a crash of the stores in memory leaves a term and vote, but not the entries that were written before them",
+    spec = "spec/raft/storage/memory_spec.lua", expect = { "is back at the last sync that was completed" },
+    edits = { { STORE .. "memory.c", "    storage->hard_state = change->before;\n", "" } },
   },
+  {
+    name = "acks-failed-sync", seen = "cockroach#37102",
+    bug = "a sync of the log that failed counts as done",
+    expect = { "disk", "acknowledgement" },
+    edits = { { STORE .. "wal_job.c",
+      "  return status == STATUS_OK ? disk->ops->sync(disk, job->file, &job->err) : status;",
+      "  if (status == STATUS_OK) (void)disk->ops->sync(disk, job->file, &job->err);\n  return status;" } },
+  },
+  {
+    name = "job-without-sync", seen = "etcd#14370",
+    bug = "a batch counts as durable once it is written",
+    expect = { "disk" },
+    edits = { { STORE .. "wal_job.c",
+      "  return status == STATUS_OK ? disk->ops->sync(disk, job->file, &job->err) : status;", "  return status;" } },
+  },
+  {
+    name = "segment-without-sync", seen = "etcd#14370",
+    bug = "a new segment is used without a sync of its head and first batch",
+    expect = { "disk" },
+    edits = { { STORE .. "wal_files.c", "  return status == STATUS_OK ? disk->ops->sync(disk, file, err) : status;",
+      "  return status;" } },
+  },
+  {
+    name = "segment-name-not-durable", seen = "etcd#6368",
+    bug = "the directory is not synced when a segment gets its name",
+    expect = { "disk" },
+    edits = { { STORE .. "wal_files.c",
+      "  if (status == STATUS_OK) status = disk->ops->sync_directory(disk, WAL_DIRECTORY, err);\n", "" } },
+  },
+  {
+    name = "head-without-hard-state", seen = "braft@04092b2",
+    bug = "segments do not carry the hard state, so it goes with the segment that has it",
+    expect = { "disk" },
+    edits = {
+      { STORE .. "wal.c", "                           .start = wal->given};",
+        "                           .start = wal->given};\n}\n\n"
+          .. "static struct wal_head head_without_state(struct wal *wal) {\n"
+          .. "  struct wal_head head = wal_next_head(wal);\n"
+          .. "  head.start.hard_state = (struct raft_hard_state){.voted_for = RAFT_NODE_NONE};\n  return head;" },
+      { STORE .. "wal.c", "  job->head = wal_next_head(wal);", "  job->head = head_without_state(wal);" },
+      { STORE .. "wal_recover.c", " || !wal_state_equal(&head->start, &scan->end.state)", "" },
+      { STORE .. "wal_recover.c", "  found->start_last_index = head->start.last_index;",
+        "  if (at > 0) reader->head.start.hard_state = scan->end.state.hard_state;\n"
+          .. "  found->start_last_index = head->start.last_index;" },
+    },
+  },
+  {
+    name = "life-used-twice", seen = "the log's format",
+    bug = "a segment's life is not fresh, so its file's earlier batches look like its own",
+    expect = { "disk" },
+    edits = { { STORE .. "wal_format.c",
+      "uint64_t wal_life(uint64_t random, uint64_t sequence, uint64_t previous_check) {",
+      "uint64_t wal_life(uint64_t random, uint64_t sequence, uint64_t previous_check) {\n"
+        .. "  if (sequence > 0) return 1;" } },
+  },
+  {
+    name = "stale-batches-replayed", seen = "the log's format",
+    bug = "nothing tells the batches of a file's earlier life from its own",
+    expect = { "disk" },
+    edits = {
+      { STORE .. "wal_format.c", "uint64_t wal_life(uint64_t random, uint64_t sequence, uint64_t previous_check) {",
+        "uint64_t wal_life(uint64_t random, uint64_t sequence, uint64_t previous_check) {\n"
+          .. "  if (sequence > 0) return 1;" },
+      { STORE .. "wal_recover.c",
+        "    if (!wal_batch_decode(bytes, reader->head.life, &batch) || batch.previous != scan->end.check)",
+        "    if (!wal_batch_decode(bytes, reader->head.life, &batch))" },
+    },
+  },
+  {
+    name = "chain-not-followed", seen = "braft@10cd9e3",
+    bug = "a batch need not follow the one before it",
+    spec = "spec/raft/storage/wal_damage_spec.lua", expect = { "is damage, however valid it is by itself" },
+    edits = { { STORE .. "wal_recover.c",
+      "    if (!wal_batch_decode(bytes, reader->head.life, &batch) || batch.previous != scan->end.check)",
+      "    if (!wal_batch_decode(bytes, reader->head.life, &batch))" } },
+  },
+  {
+    name = "torn-batch-replayed", seen = "etcd#11488",
+    bug = "what is there of a torn batch is replayed",
+    expect = { "disk" },
+    edits = { { STORE .. "wal_format.c",
+      "  if (check != hash64_of(bytes_make(at.data + CHECKED_AT, checked), life)) return false;\n",
+      "  (void)checked;\n" } },
+  },
+  {
+    name = "torn-tail-is-damage", seen = "etcd#3065",
+    bug = "a log that ends with a torn batch is refused",
+    expect = { "disk" },
+    edits = { { STORE .. "wal_recover.c", "  scan->verdict = scan->cut_bytes > 0 ? WAL_TORN",
+      "  if (scan->cut_bytes > 0) return damaged(reader, sequence, scan->offset, \"it is torn\");\n"
+        .. "  scan->verdict = scan->cut_bytes > 0 ? WAL_TORN" } },
+  },
+  {
+    name = "last-batch-believed", seen = "turso#3077",
+    bug = "recovery builds on a batch that only the system's memory may hold, after a sync that failed",
+    expect = { "disk" },
+    edits = {
+      { STORE .. "wal_recover.c",
+        "  if (reader->sealed || scan->settled.offset == scan->end.offset) return STATUS_OK;",
+        "  scan->settled = scan->end;\n  if (reader->file != NULL) return STATUS_OK;" },
+    },
+  },
+  {
+    name = "failed-spare-used", seen = "cockroach#37102",
+    bug = "a spare whose sync failed when it was to become a segment is used for the next one",
+    expect = { "disk" },
+    edits = { { STORE .. "wal_open.c", " || scan->spares[i].sequence > wal->sequence", "" } },
+  },
+  {
+    name = "cut-lost-on-replay", seen = "etcd#22442",
+    bug = "replay ignores that entries were overwritten",
+    expect = { "assertion", "disk" },
+    edits = { { STORE .. "wal_open.c", "  wal_log_cut(&wal->log, record->index, record->term);\n", "" } },
+  },
+  {
+    name = "cut-not-written", seen = "etcd#22442",
+    bug = "a cut leaves no record, so what was cut comes back",
+    spec = "spec/raft/storage/wal_crash_spec.lua", expect = { "holds after any crash what was synced" },
+    edits = { { STORE .. "wal_store.c", "  wal_put_entries_head(wal_records(wal), index, term, 0);\n", "" } },
+  },
+  {
+    name = "reset-not-written", seen = "redisraft#43",
+    bug = "a log that gave way to a snapshot leaves no record of that",
+    expect = { "disk" },
+    edits = { { STORE .. "wal_store.c", "  wal_put_mark(wal_records(wal), WAL_RESET, index, term);\n", "" } },
+  },
+  {
+    name = "segment-dropped-early", seen = "redisraft#43",
+    bug = "a segment goes before it is durable that a snapshot covers it",
+    expect = { "disk" },
+    edits = { { STORE .. "wal.c", "  return end <= wal->log.base_index && end <= wal->durable.snapshot_index;",
+      "  return end <= wal->log.base_index;" } },
+  },
+  {
+    name = "needed-segment-recycled", seen = "braft@10cd9e3",
+    bug = "a segment becomes a spare although entries of the log are in it",
+    expect = { "disk", "assertion", "storage failed" },
+    edits = { { STORE .. "wal.c", "  return end <= wal->log.base_index && end <= wal->durable.snapshot_index;",
+      "  return end <= wal->durable.snapshot_index;" } },
+  },
+  {
+    name = "old-name-not-gone", seen = "braft@10cd9e3",
+    bug = "an old segment's file is written to while its old name may come back",
+    spec = "spec/raft/storage/wal_crash_spec.lua",
+    expect = { "writes into an old segment only when its old name is gone for good" },
+    edits = { { STORE .. "wal_job.c",
+      "  if (job->status == STATUS_OK) job->status = job->disk->ops->sync_directory("
+        .. "job->disk, WAL_DIRECTORY, &job->err);\n",
+      "" } },
+  },
+  {
+    name = "full-disk-is-success", seen = "canonical/raft@250df1a",
+    bug = "a spare for which there was no room counts as made",
+    expect = { "storage failed" },
+    edits = { { STORE .. "wal.c",
+      "  wal->disk_full = job->kind == WAL_SPARE_MAKE && job->status == STATUS_DISK_FULL;",
+      "  if (job->status == STATUS_DISK_FULL) job->status = STATUS_OK;\n  wal->disk_full = false;" } },
+  },
+  {
+    name = "full-disk-fails-node", seen = "etcd#2819",
+    bug = "a full disk ends a node that could wait for room",
+    expect = { "storage failed" },
+    edits = { { STORE .. "wal.c",
+      "  wal->disk_full = job->kind == WAL_SPARE_MAKE && job->status == STATUS_DISK_FULL;",
+      "  wal->disk_full = false;" } },
+  },
+  {
+    name = "full-node-acknowledges", seen = "canonical/raft@250df1a",
+    bug = "a sync for which there is no room counts as done",
+    expect = { "disk", "acknowledgement", "assertion" },
+    edits = { { STORE .. "wal_store.c",
+      "  buffer_append(newest != NULL ? &newest->syncs : &wal->completed, &sync, sizeof sync);",
+      "  bool waits = newest != NULL && !wal->disk_full;\n"
+        .. "  buffer_append(waits ? &newest->syncs : &wal->completed, &sync, sizeof sync);" } },
+  },
+  {
+    name = "room-never-looked-for", seen = "etcd#2819",
+    bug = "a disk that was full once stays full for the node",
+    expect = { "liveness", "agreement" },
+    edits = { { STORE .. "wal.c", "  want_spare(wal, true);", "  want_spare(wal, false);" } },
+  },
+  {
+    name = "full-leader-takes-writes", seen = "canonical/raft@250df1a",
+    bug = "a leader takes writes for which neither it nor a majority has room",
+    spec = "spec/raft/node/disk_full_spec.lua", expect = { "refuses writes when a majority is full" },
+    edits = { { NODE .. "node_write.c", "  if (!raft_has_room(&node->core)) return STATUS_DISK_FULL;\n", "" } },
+  },
+
+  -- ---- snapshots ----
+  {
+    name = "snapshot-recorded-early", seen = "redisraft#43",
+    bug = "a snapshot is recorded while it is still written",
+    expect = { "disk" },
+    edits = {
+      { NODE .. "node_snapshot.c", "  node->taking = taking;\n",
+        "  node->taking = taking;\n  raftnode_record_snapshot(node, taking->mark, node->snapshot_bytes);\n" },
+      { NODE .. "node_snapshot.c", "  } else if (taking->mark.index > node->snapshot.index) {",
+        "  } else if (taking->mark.index >= node->snapshot.index) {" },
+      { NODE .. "node_snapshot.c", "    raftnode_record_snapshot(node, taking->mark, taking->bytes);",
+        "    node->snapshot_bytes = taking->bytes;" },
+    },
+  },
+  {
+    name = "snapshot-without-sync", seen = "canonical/raft@74592fe",
+    bug = "a snapshot gets its name before its bytes are durable",
+    expect = { "disk" },
+    edits = { { STORE .. "snapshot_files.c",
+      "  if (status == STATUS_OK) status = sync_writer(files->disk, writer, err);\n", "" } },
+  },
+  {
+    name = "snapshot-name-not-durable", seen = "etcd#6368",
+    bug = "the directory is not synced when a snapshot gets its name",
+    expect = { "disk" },
+    edits = { { STORE .. "snapshot_files.c", "  status = disk->ops->sync_directory(disk, SNAPSHOT_DIRECTORY, err);\n",
+      "" } },
+  },
+  {
+    name = "prefix-cut-early", seen = "redisraft#43",
+    bug = "the log's prefix goes before a snapshot covers it",
+    expect = { "snapshots" },
+    edits = { { NODE .. "node_snapshot.c",
+      "  uint64_t index = node->snapshot.index > tail ? node->snapshot.index - tail : 0;",
+      "  uint64_t index = node->last_applied > tail ? node->last_applied - tail : 0;" } },
+  },
+  {
+    name = "durable-beyond-snapshot", seen = "canonical/raft@2a38d3d",
+    bug = "what a log held on disk behind a snapshot that it gave way to still counts as durable",
+    expect = { "acknowledgement" },
+    edits = { { CORE .. "follower.c",
+      "  raft->durable_index = index; ", "" } },
+  },
+  {
+    name = "older-snapshot-installed", seen = "hashicorp/raft#395",
+    bug = "a snapshot that is older than what is committed replaces the state",
+    expect = { "applied", "storage failed" },
+    edits = { { NODE .. "node_install.c",
+      "  bool own = mark.index <= node->last_applied && mark.index > node->snapshot.index;",
+      "  if (mark.index < node->last_applied) {\n"
+        .. "    (void)kvsm_restore_finish(incoming->restore, node->sm, NULL);\n"
+        .. "    incoming->restore = NULL;\n    node->last_applied = mark.index;\n  }\n"
+        .. "  bool own = mark.index <= node->last_applied && mark.index > node->snapshot.index;" } },
+  },
+  {
+    name = "matching-suffix-dropped", seen = "etcd-io/raft@80615be",
+    bug = "a snapshot throws away entries behind it that match",
+    expect = { "snapshots" },
+    edits = { { CORE .. "follower.c", "  if (index <= raft->last_index && raft_term_of(raft, index) == term) {",
+      "  if (index == raft->last_index && raft_term_of(raft, index) == term) {" } },
+  },
+  {
+    name = "sessions-not-restored", seen = "redisraft#568",
+    bug = "the table of clients' last replies is lost with a restart from a snapshot",
+    expect = { "exactly once", "state machine safety" },
+    edits = { { "src/kvsm/kvsm_restore.c", "    kvsm_replace_state(sm, restore->state);",
+      "    kvmap_destroy(restore->state->clients);\n    restore->state->clients = kvmap_create();\n"
+        .. "    kvmap_destroy(restore->state->by_index);\n    restore->state->by_index = kvmap_create();\n"
+        .. "    kvsm_replace_state(sm, restore->state);" } },
+  },
+  {
+    name = "install-forgets-applied", seen = "etcd PR 13933",
+    bug = "after a snapshot is installed, entries are applied from where the old state was",
+    expect = { "assertion", "state machine safety", "storage failed", "applied" },
+    edits = { { NODE .. "node_install.c", "  node->last_applied = mark.index;\n", "" } },
+  },
+  {
+    name = "pieces-taken-anywhere", seen = "logcabin#174",
+    bug = "a piece of a snapshot is taken wherever it belongs",
+    spec = "spec/raft/node/snapshot_spec.lua",
+    expect = { "goes on with another leader's pieces of the same snapshot" },
+    edits = { { NODE .. "node_install.c",
+      "  if (install->offset == incoming->offset && node->now_ms >= incoming->retry_ms)",
+      "  if (node->now_ms >= incoming->retry_ms)" } },
+  },
+  {
+    name = "transfer-goes-on-wrongly", seen = "logcabin#174",
+    bug = "a transfer to a member that started anew goes on in the middle",
+    expect = { "liveness", "calm" },
+    edits = { { NODE .. "node_transfer.c", "  outgoing->offset = reply->offset;\n", "" } },
+  },
+  {
+    name = "restart-ignores-newer-snapshot", seen = "etcd PR 11888",
+    bug = "a snapshot that the log does not know of yet is not recorded at a start",
+    expect = { "disk", "assertion", "snapshots" },
+    edits = { { NODE .. "restart.c", "  bool known = storage->ops->snapshot(storage).index == newest.index;",
+      "  bool known = storage->ops->snapshot(storage).index <= newest.index;" } },
+  },
+  {
+    name = "found-name-not-durable", seen = "etcd#6368",
+    bug = "a start builds on a snapshot's name that only the system's memory may hold",
+    spec = "spec/raft/storage/snapshot_files_spec.lua", expect = { "are there for good once a start has found them" },
+    edits = { { STORE .. "snapshot_files.c",
+      "  return status == STATUS_OK ? disk->ops->sync_directory(disk, SNAPSHOT_DIRECTORY, err) : status;",
+      "  return status;" } },
+  },
+
+  -- ---- memory ----
   {
     name = "lost-log-votes", seen = "NuRaft#185",
     bug = "a node that lost its log counts like any other",

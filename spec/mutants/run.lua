@@ -1,6 +1,6 @@
 --- Plants known bugs one at a time in a copy of the tree, and has the campaign find them.
 --
---     kvserver --script spec/mutants/run.lua --build DIR [--seeds N] [--only NAME] [--no-clean-run]
+--     kvserver --script spec/mutants/run.lua --build DIR [--seeds N] [--only NAME,...] [--no-clean-run]
 --
 -- DIR holds a finished build of this tree; the copy goes to DIR/mutants. Each mutant must be caught within N seeds, by
 -- a detector that the list expects, or by its own spec; the tree without bugs must pass the same seeds and specs.
@@ -16,7 +16,7 @@ local RUN_TIMEOUT_MS <const> = 600000
 local FORMAT <const> = "%-29s %-24s %-21s %6s  %s %s"
 
 local function usage(why)
-  io.stderr:write(why, "\nusage: run.lua --build DIR [--seeds N] [--only NAME] [--no-clean-run]\n")
+  io.stderr:write(why, "\nusage: run.lua --build DIR [--seeds N] [--only NAME,...] [--no-clean-run]\n")
   os.exit(2, true)
 end
 
@@ -161,7 +161,9 @@ end
 local function chosen(only)
   local list = {}
   for _, mutant in ipairs(mutants) do
-    if not only or mutant.name:find(only, 1, true) then list[#list + 1] = mutant end
+    local wanted = not only
+    for name in (only or ""):gmatch("[^,]+") do wanted = wanted or mutant.name:find(name, 1, true) ~= nil end
+    if wanted then list[#list + 1] = mutant end
   end
   if #list == 0 then usage("--only: no such mutant") end
   return list

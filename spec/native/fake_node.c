@@ -9,7 +9,7 @@
  *   fake:held()                                   -- {{op = "put", key = ..., value = ..., deadline_ms = ...}, ...}
  *   fake:complete(1, "ok", {index = 7, ok = true})
  *   fake:complete(1, "timeout")
- *   fake:apply(node, 2, {op = "put", ...})        -- to the server's state machine, at that index
+ *   fake:apply(node, 7, {op = "put", key = "k", value = "v"})   -- to the state of the node's
  *
  * Proposals are held, in their order, until `complete` ends one (1 is the oldest). Reads end with STATUS_OK at the end
  * of their turn, or are held too after fake:hold_reads(true) and ended by `complete_read`. A cancelled wait disappears
@@ -22,8 +22,8 @@
 #include "distributedkv/raft_node.h"
 #include "io/loop.h"
 #include "script/lua_command.h"
+#include "script/lua_server.h"
 #include "script/pending.h"
-#include "server/run.h"
 
 static const char type_name[] = "fake_node";
 
@@ -353,17 +353,6 @@ static int complete(lua_State *L) {
 }
 
 /* complete_read(n, status [, index]) */
-/* The binding's userdata begins with its server. */
-static int apply(lua_State *L) {
-  struct server **server = luaL_checkudata(L, 2, "kvserver.server");
-  lua_Integer index = luaL_checkinteger(L, 3);
-  struct command parsed;
-  lua_command_push(L, 4, &parsed);
-  struct apply_result result = kvsm_apply(server_kvsm(*server), (uint64_t)index, &parsed);
-  lua_pushboolean(L, result.ok);
-  return 1;
-}
-
 static int complete_read(lua_State *L) {
   struct fake *fake = check_fake(L);
   struct held *held = check_nth(L, 2, &fake->reads);
@@ -374,9 +363,18 @@ static int complete_read(lua_State *L) {
   return 0;
 }
 
+/* apply(server, index, command) */
+static int apply(lua_State *L) {
+  struct kvsm *sm = lua_server_check_state(L, 2);
+  uint64_t index = (uint64_t)luaL_checkinteger(L, 3);
+  struct command command;
+  lua_command_push(L, 4, &command);
+  kvsm_apply(sm, index, &command);
+  return 0;
+}
+
 int luaopen_fake_node(lua_State *L) {
   static const luaL_Reg methods[] = {{"pointer", pointer},
-                                     {"apply", apply},
                                      {"refuse", refuse},
                                      {"refuse_reads", refuse_reads},
                                      {"hold_reads", hold_reads},
@@ -390,6 +388,7 @@ int luaopen_fake_node(lua_State *L) {
                                      {"now_ms", get_now_ms},
                                      {"complete", complete},
                                      {"complete_read", complete_read},
+                                     {"apply", apply},
                                      {NULL, NULL}};
   static const luaL_Reg functions[] = {{"create", create}, {NULL, NULL}};
   luaL_newmetatable(L, type_name);

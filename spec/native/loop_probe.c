@@ -4,6 +4,8 @@
  *   local hook = loop:hook(function() ... end)      hook:remove()
  *   local timer = loop:timer(function() ... end)    timer:arm(ms) timer:disarm()
  *   loop:work(function() ... end)                   a job that does nothing, then the function
+ *   local thread = loop:thread()                    thread:ran() -> jobs that ended on it
+ *   thread:run(ms, function() ... end)              a job that takes so long, then the function; thread:close()
  *   loop:wake()   loop:hook_wake(hook)   loop:now_ms()   loop:in_turn()
  *   loop:turn(block)                                -> true while there is something to wait for
  *   loop:close()                                    after hooks and timers are removed
@@ -11,17 +13,21 @@
  * An error of a function is printed and fails the process: it cannot go up through the loop. */
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/check.h"
 #include "io/loop.h"
+#include "io/thread.h"
 
 int luaopen_loop_probe(lua_State *L);
 
 static const char loop_type[] = "loop_probe.loop";
 static const char hook_type[] = "loop_probe.hook";
 static const char timer_type[] = "loop_probe.timer";
+static const char thread_type[] = "loop_probe.thread";
 
 struct probe {
   struct io_loop *loop; /* NULL when closed */
@@ -35,6 +41,18 @@ struct function {
 
 struct hook {
   struct io_hook hook; /* first */
+  struct function function;
+};
+
+struct thread {
+  struct io_thread *thread; /* NULL when closed */
+  atomic_int ran;
+};
+
+struct thread_job {
+  struct io_job job; /* first */
+  struct thread *thread;
+  long ms;
   struct function function;
 };
 
@@ -123,6 +141,55 @@ static int timer_remove(lua_State *L) {
   return 0;
 }
 
+/* ---- threads ---- */
+
+static void run_thread_job(struct io_job *base) {
+  struct thread_job *job = (struct thread_job *)base;
+  struct timespec pause = {job->ms / 1000, job->ms % 1000 * 1000000};
+  nanosleep(&pause, NULL);
+  atomic_fetch_add(&job->thread->ran, 1);
+}
+
+static void on_thread_job(struct io_job *base) {
+  call(&((struct thread_job *)base)->function);
+}
+
+static int loop_thread(lua_State *L) {
+  struct io_loop *loop = check_loop(L);
+  struct thread *thread = lua_newuserdatauv(L, sizeof *thread, 1);
+  atomic_init(&thread->ran, 0);
+  thread->thread = io_thread_create(loop);
+  luaL_setmetatable(L, thread_type);
+  lua_newtable(L); /* its jobs */
+  lua_setiuservalue(L, -2, 1);
+  return 1;
+}
+
+static int thread_run(lua_State *L) {
+  struct thread *thread = luaL_checkudata(L, 1, thread_type);
+  long ms = (long)luaL_checkinteger(L, 2);
+  struct function function = take_function(L, 3);
+  lua_getiuservalue(L, 1, 1);
+  struct thread_job *job = lua_newuserdatauv(L, sizeof *job, 0);
+  luaL_ref(L, -2);
+  *job = (struct thread_job){.job = {.work = run_thread_job, .done = on_thread_job}, thread, ms, function};
+  io_thread_run(thread->thread, &job->job);
+  return 0;
+}
+
+static int thread_ran(lua_State *L) {
+  struct thread *thread = luaL_checkudata(L, 1, thread_type);
+  lua_pushinteger(L, atomic_load(&thread->ran));
+  return 1;
+}
+
+static int thread_close(lua_State *L) {
+  struct thread *thread = luaL_checkudata(L, 1, thread_type);
+  if (thread->thread != NULL) io_thread_destroy(thread->thread);
+  thread->thread = NULL;
+  return 0;
+}
+
 /* ---- the loop ---- */
 
 static void do_nothing(void *context) {
@@ -193,21 +260,17 @@ static void new_type(lua_State *L, const char *name, const luaL_Reg *methods) {
 }
 
 int luaopen_loop_probe(lua_State *L) {
-  static const luaL_Reg loop_methods[] = {{"hook", loop_hook},
-                                          {"timer", loop_timer},
-                                          {"work", loop_work},
-                                          {"turn", loop_turn},
-                                          {"wake", loop_wake},
-                                          {"hook_wake", loop_hook_wake},
-                                          {"now_ms", loop_now_ms},
-                                          {"in_turn", loop_in_turn},
-                                          {"__close", loop_close},
-                                          {"close", loop_close},
-                                          {NULL, NULL}};
+  static const luaL_Reg loop_methods[] = {
+      {"hook", loop_hook},       {"timer", loop_timer},   {"work", loop_work},           {"thread", loop_thread},
+      {"turn", loop_turn},       {"wake", loop_wake},     {"hook_wake", loop_hook_wake}, {"now_ms", loop_now_ms},
+      {"in_turn", loop_in_turn}, {"__close", loop_close}, {"close", loop_close},         {NULL, NULL}};
   static const luaL_Reg hook_methods[] = {{"remove", hook_remove}, {"__close", hook_remove}, {NULL, NULL}};
   static const luaL_Reg timer_methods[] = {
       {"arm", timer_arm}, {"disarm", timer_disarm}, {"remove", timer_remove}, {"__close", timer_remove}, {NULL, NULL}};
+  static const luaL_Reg thread_methods[] = {
+      {"run", thread_run}, {"ran", thread_ran}, {"close", thread_close}, {"__close", thread_close}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"create", create}, {NULL, NULL}};
+  new_type(L, thread_type, thread_methods);
   new_type(L, loop_type, loop_methods);
   new_type(L, hook_type, hook_methods);
   new_type(L, timer_type, timer_methods);

@@ -8,6 +8,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "sim/check.h"
 #include "types/command.h"
@@ -335,6 +336,98 @@ static void stale_read(struct stage *stage) {
   sim_check_read(&stage->check, 1, 6, 7);
 }
 
+/* ---- snapshots ---- */
+
+static void apply_all(struct stage *stage, uint8_t node, uint64_t state) {
+  while (stage->check.nodes[node].applied < stage->check.committed_last)
+    apply(stage, node, bytes_make(NULL, 0), done, state);
+}
+
+static void commit_noops(struct stage *stage, int count) {
+  for (uint8_t node = 0; node < 2; node++) {
+    for (int i = 0; i < count; i++)
+      append_command(stage, node, 1, bytes_make(NULL, 0));
+    sync(stage, node);
+  }
+  lead(stage, 0, 1);
+  commit(stage, 0, (uint64_t)count);
+  apply_all(stage, 0, 9);
+}
+
+static void reset(struct stage *stage, uint8_t node, uint64_t index, uint64_t term) {
+  struct snapshot_mark mark = {index, term};
+  struct sim_link *links = sim_check_resetting(&stage->check, node, mark);
+  if (links != NULL) sim_ledger_reset(&stage->ledgers[node], mark, links);
+  free(links);
+}
+
+static void install_reply(struct stage *stage, uint8_t node, uint64_t index) {
+  struct raft_message reply = {.type = RAFT_INSTALL_REPLY, .from = node, .to = 0};
+  reply.as.install_reply = (struct raft_install_reply){.index = index, .term = 1, .done = true};
+  sim_check_sent(&stage->check, &reply);
+}
+
+static void nothing_wrong_with_snapshot(struct stage *stage) {
+  commit_noops(stage, 3);
+  sim_check_recording(&stage->check, 0, (struct snapshot_mark){3, 1});
+  sim_ledger_snapshot(&stage->ledgers[0], (struct snapshot_mark){3, 1});
+  sim_check_truncating(&stage->check, 0, 3);
+  reset(stage, 2, 3, 1);
+  sim_check_installed(&stage->check, 2, 3, (struct hash128){9, 0});
+  sim_ledger_publish(&stage->ledgers[2], (struct snapshot_mark){3, 1});
+  install_reply(stage, 2, 3);
+  commit(stage, 2, 3);
+}
+
+static void records_uncommitted(struct stage *stage) {
+  commit_noops(stage, 3);
+  sim_check_recording(&stage->check, 0, (struct snapshot_mark){4, 1});
+}
+
+static void truncates_uncovered(struct stage *stage) {
+  commit_noops(stage, 3);
+  sim_ledger_snapshot(&stage->ledgers[0], (struct snapshot_mark){2, 1});
+  sim_check_truncating(&stage->check, 0, 3);
+}
+
+static void resets_matching(struct stage *stage) {
+  commit_noops(stage, 3);
+  reset(stage, 1, 3, 1);
+}
+
+static void resets_leader(struct stage *stage) {
+  commit_noops(stage, 3);
+  reset(stage, 0, 3, 1);
+}
+
+static void installs_unknown(struct stage *stage) {
+  commit_noops(stage, 3);
+  sim_check_installed(&stage->check, 2, 4, (struct hash128){9, 0});
+}
+
+static void installs_older(struct stage *stage) {
+  commit_noops(stage, 3);
+  sim_check_installed(&stage->check, 0, 2, (struct hash128){9, 0});
+}
+
+static void installs_another(struct stage *stage) {
+  commit_noops(stage, 3);
+  sim_check_installed(&stage->check, 2, 3, (struct hash128){8, 0});
+}
+
+static void acknowledges_snapshot_early(struct stage *stage) {
+  commit_noops(stage, 3);
+  reset(stage, 2, 3, 1);
+  install_reply(stage, 2, 3);
+}
+
+static void shows_unwritten(struct stage *stage) {
+  commit_noops(stage, 3);
+  struct sim_link links[] = {stage->ledgers[0].log.links[1], sim_link_make(0, 1, bytes_of("made up"))};
+  const struct sim_found found = {.first_index = 1, .last_index = 2, .links = links};
+  sim_check_found(&stage->check, 2, &found);
+}
+
 static const struct {
   const char *name;
   void (*play)(struct stage *stage);
@@ -370,6 +463,16 @@ static const struct {
     {"an acknowledged write is not committed", acked_write_is_lost},
     {"an acknowledged write has another term", acked_in_another_term},
     {"a read is older than an acknowledged write", stale_read},
+    {"nothing wrong with a snapshot", nothing_wrong_with_snapshot},
+    {"a snapshot is recorded of what is not committed", records_uncommitted},
+    {"entries go that no snapshot covers", truncates_uncovered},
+    {"a log gives way to a snapshot that it matches", resets_matching},
+    {"the log of a leader gives way", resets_leader},
+    {"a state is installed that nobody has", installs_unknown},
+    {"a state is installed that is older than the own", installs_older},
+    {"a state is installed that is another one", installs_another},
+    {"a snapshot is acknowledged before it is durable", acknowledges_snapshot_early},
+    {"a damaged log shows what nobody wrote", shows_unwritten},
 };
 
 static int play(lua_State *L) {

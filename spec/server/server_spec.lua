@@ -59,6 +59,10 @@ describe("a server", function()
       { { election_ms = "300-300" }, "election_ms: expected MIN%-MAX" },
       { { election_ms = "50-300" }, "election_ms: expected MIN%-MAX" },
       { { fixed_leader = "n2" }, 'fixed_leader: expected one of the peers, got "n2"' },
+      { { data = 1 }, "data: expected a string, got number" },
+      { { data = ("x"):rep(4096) }, "data: expected at most 4095 bytes" },
+      { { segment_bytes = 4095 }, "segment_bytes: expected 4096 to 1073741824, got 4095" },
+      { { snapshot_threshold = -1 }, "snapshot_threshold: expected 0 to" },
       { { seed = -1 }, "seed: expected 0 to" },
       { { read_policy = "fresh" }, 'read_policy: expected "readindex" or "stale", got "fresh"' },
       { { write_mode = "async" }, 'write_mode: expected "sync", got "async"' },
@@ -78,7 +82,7 @@ describe("a server", function()
     local node = http.node()
     node.server:close()
     node.server:close()
-    for _, method in ipairs { "port", "stop", "stats", "status" } do
+    for _, method in ipairs { "port", "stop", "stats", "status", "snapshot", "wait_failed" } do
       assert.error_matches(function() node.server[method](node.server, "x") end, "the server is closed")
     end
   end)

@@ -1,3 +1,4 @@
+local log = require "kvserver.log"
 local nemesis = require "kvserver.sim.nemesis"
 local process = require "kvserver.process"
 local seed_module = require "kvserver.sim.seed"
@@ -19,7 +20,15 @@ local function stand_in(source)
   return setmetatable({ path = dir }, { __close = function() os.execute("rm -r " .. dir) end })
 end
 
+-- Of simulated disks that fail nobody needs to hear.
+local function silence()
+  setup(function() log.configure("none", "logfmt") end)
+  teardown(function() log.configure("error", "logfmt") end)
+end
+
 describe("a seed of the campaign", function()
+  silence()
+
   it("is the same each time", function()
     local first, second = seed_module.run(11), seed_module.run(11)
     assert.is_true(first.ok, first.why)
@@ -59,8 +68,9 @@ describe("the campaign", function()
     assert.matches("undecided 0 ", done.stdout)
     assert.is_true(tonumber(done.stdout:match("\nleader_crash +(%d+)")) >= 40)
     for _, fault in ipairs { "isolate", "one_way", "partition", "storm", "crash", "untold", "restart", "wipe", "pause",
-      "cut", "slow_disk", "fail_disk", "fail_sync", "clock_rate", "lost", "duplicated", "overtaken", "transfer",
-      "link_down" } do
+      "cut", "slow_disk", "fail_disk", "fail_sync", "full_disk", "no_room", "full_start", "rot", "rot_found", "kill",
+      "cut_short", "start_cut", "taken", "installed", "sent", "resumed", "clock_rate", "lost", "duplicated",
+      "overtaken", "transfer", "link_down" } do
       local times = done.stdout:match("\n" .. fault .. " +(%d+)")
       assert.is_true(times and tonumber(times) > 0, fault)
     end
@@ -71,7 +81,7 @@ describe("the campaign", function()
       return { run = function(number)
         return { ok = number ~= 7, why = "planted", trace = "the trace", verdict = number ~= 7 and "pass" or nil,
           stats = { events = 1, acked_writes = 1, answered_reads = 1, leader_changes = 1, elections = 1,
-            commits = 1, faults = {} }, tried = {},
+            commits = 1, faults = {}, snapshots = {} }, tried = {},
           digest = "00", virtual_ms = 60000, cpu_s = 0.001 }
       end }]]
     local done = campaign({ "--seeds", "1..5000", "--jobs", "2" }, { KVSERVER_LUA = dir.path })
@@ -81,18 +91,20 @@ describe("the campaign", function()
     assert.is_true(tonumber(done.stdout:match("(%d+) seeds in")) < 200)
   end)
 
-  it("fails when too little happened in its seeds, on average", function()
+  it("fails when too little happened in its seeds, on average, or something in none of them", function()
     local source <const> = [[
       return { run = function()
         return { ok = true, verdict = "pass", digest = "00", virtual_ms = 60000, cpu_s = 0.001, tried = {},
           stats = { events = 1, acked_writes = %d, answered_reads = 300, leader_changes = %d, elections = 1,
-            commits = 1, faults = {} } }
+            commits = 1, faults = { untold = 1, cut_short = 1, start_cut = 1, no_room = 1, rot_found = 1 },
+            snapshots = { taken = 1, installed = 1, resumed = %d, cut = 1 } } }
       end }]]
-    for _, case in ipairs { { 199, 3, "too few operations" }, { 200, 2, "too few leader changes" }, { 200, 3 } } do
-      local dir <close> = stand_in(source:format(case[1], case[2]))
+    for _, case in ipairs { { 199, 3, 1, "too few operations" }, { 200, 2, 1, "too few leader changes" },
+      { 200, 3, 0, "no snapshot resumed in all seeds" }, { 200, 3, 1 } } do
+      local dir <close> = stand_in(source:format(case[1], case[2], case[3]))
       local done = campaign({ "--seeds", "1..20" }, { KVSERVER_LUA = dir.path })
-      assert.equal(case[3] and 1 or 0, done.code)
-      assert.is_truthy(done.stdout:find(case[3] or "20 seeds in", 1, true))
+      assert.equal(case[4] and 1 or 0, done.code)
+      assert.is_truthy(done.stdout:find(case[4] or "20 seeds in", 1, true))
     end
   end)
 
@@ -101,7 +113,7 @@ describe("the campaign", function()
       return { run = function(number)
         return { ok = true, verdict = number <= 2 and "undecided" or "pass", digest = "00", virtual_ms = 60000,
           cpu_s = 0.001, stats = { events = 1, acked_writes = 1, answered_reads = 1, leader_changes = 1, elections = 1,
-            commits = 1, faults = {} }, tried = {} }
+            commits = 1, faults = {}, snapshots = {} }, tried = {} }
       end }]]
     assert.equal(1, campaign({ "--seeds", "1..10" }, { KVSERVER_LUA = dir.path }).code)
     assert.equal(0, campaign({ "--seeds", "2..10" }, { KVSERVER_LUA = dir.path }).code)
@@ -113,7 +125,7 @@ describe("the campaign", function()
         if number == 3 then os.exit(99) end
         return { ok = true, verdict = "pass", digest = "00", virtual_ms = 60000, cpu_s = 0.001,
           stats = { events = 1, acked_writes = 1, answered_reads = 1, leader_changes = 1, elections = 1,
-            commits = 1, faults = {} }, tried = {} }
+            commits = 1, faults = {}, snapshots = {} }, tried = {} }
       end }]]
     local done = campaign({ "--seeds", "1..10", "--jobs", "1" }, { KVSERVER_LUA = dir.path })
     assert.equal(1, done.code)
@@ -130,6 +142,8 @@ describe("the campaign", function()
 end)
 
 describe("the nemesis", function()
+  silence()
+
   it("does the same for the same seed", function()
     local digests = {}
     for i = 1, 2 do
@@ -149,7 +163,8 @@ describe("the nemesis", function()
       bad:stop()
       for node = 1, 3 do
         local status = world:status(node)
-        assert.same({ true, false, false }, { status.up, status.paused, status.failed })
+        assert.same({ true, false, false, false, false },
+          { status.up, status.paused, status.faulty, status.failed, status.disk_full })
       end
       assert.is_true(world:run(10000, function() return world:leader() ~= nil end))
     end

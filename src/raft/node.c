@@ -41,9 +41,12 @@ static void start_core(struct raftnode *node, uint64_t now_ms) {
                                .log = {node, view_first_index, view_term_at, view_batch_end}};
   struct raft_start start = {.last_index = node->storage->log->ops->last_index(node->storage->log),
                              .snapshot_index = node->snapshot.index,
+                             .unsynced = node->snapshot.index > 0, /* by raft_restart */
                              .life = options->life};
   node->storage->stable->ops->load(node->storage->stable, &start.hard_state);
   if (start.last_index > 0) log_entry_term(node, start.last_index, &start.last_term);
+  node->sync_wanted = start.unsynced ? 1 : 0;
+  node->touched = start.unsynced;
   raft_init(&node->core, &config, &start, now_ms, prng_next(&node->prng));
 }
 
@@ -222,6 +225,16 @@ static bool parse_entries(struct raftnode *node, uint32_t count, struct bytes en
   return entries.len == 0;
 }
 
+static void set_disk_full(struct raftnode *node, bool full) {
+  if (full == node->core.disk_full) return;
+  if (full)
+    LOG_WARN("raft", "disk_full", LOG_STR("effect", "no writes, until there is room"));
+  else
+    LOG_INFO("raft", "disk_has_room", LOG_STR("effect", "writes go on"));
+  struct raft_event event = {.type = RAFT_EVENT_DISK, .disk_full = full};
+  raftnode_step(node, &event, bytes_make(NULL, 0), NULL);
+}
+
 /* What comes to a full disk is a heartbeat: the leader hears that there is no room, and sends the entries again. */
 static bool is_beyond_room(struct raftnode *node, struct bytes entries) {
   const struct raft_storage_ops *ops = node->storage->ops;
@@ -237,6 +250,7 @@ static void receive_core(struct raftnode *node, const struct raft_message *messa
     }
     parsed.as.append.terms = (const uint64_t *)(void *)node->terms.data;
     if (is_beyond_room(node, entries)) {
+      set_disk_full(node, true); /* the answer must say so */
       parsed.as.append.entries_count = 0;
       entries = bytes_make(NULL, 0);
     }
@@ -328,14 +342,7 @@ static void sync_storage(struct raftnode *node) {
 
 static void look_at_room(struct raftnode *node) {
   const struct raft_storage_ops *ops = node->storage->ops;
-  bool full = ops->full(node->storage) && ops->room(node->storage) < NODE_ROOM_MIN;
-  if (full == node->core.disk_full) return;
-  if (full)
-    LOG_WARN("raft", "disk_full", LOG_STR("effect", "no writes, until there is room"));
-  else
-    LOG_INFO("raft", "disk_has_room", LOG_STR("effect", "writes go on"));
-  struct raft_event event = {.type = RAFT_EVENT_DISK, .disk_full = full};
-  raftnode_step(node, &event, bytes_make(NULL, 0), NULL);
+  set_disk_full(node, ops->full(node->storage) && ops->room(node->storage) < NODE_ROOM_MIN);
 }
 
 static void send_turn(struct raftnode *node) {

@@ -14,7 +14,8 @@ struct restart_progress {
 
 /* `sm` is empty, and becomes the state as of the newest snapshot; it stays empty when there is none. The storage knows
  * of that snapshot then: a crash may have come between its publishing and the storage's record of it, of an own one or
- * of a leader's, which the log need not match. `progress` may be NULL. Any thread that owns both.
+ * of a leader's, which the log need not match. What is written here is durable with the node's first sync. `progress`
+ * may be NULL. Any thread that owns both.
  *
  * STATUS_CORRUPT when a snapshot is damaged, or the storage relies on one that is not there; `err` says which and what
  * to do. Else what the store says. */

@@ -1,6 +1,6 @@
 /* kvserver.log: the log of the process (base/log.h), for policy that runs in Lua.
  *
- *   configure(level, format)                       "debug info warn error"; "logfmt json"
+ *   configure(level, format)                       "debug info warn error none"; "logfmt json"
  *   write(level, module, event, {key = value...})  values: strings, or integers from 0; at most FIELDS_MAX */
 #include "script/bindings.h"
 
@@ -14,7 +14,8 @@ static const char *const level_names[] = {"debug", "info", "warn", "error", NULL
 static const char *const format_names[] = {"logfmt", "json", NULL};                /* as enum log_format */
 
 static int configure(lua_State *L) {
-  enum log_level level = (enum log_level)luaL_checkoption(L, 1, NULL, level_names);
+  static const char *const names[] = {"debug", "info", "warn", "error", "none", NULL}; /* as enum log_level */
+  enum log_level level = (enum log_level)luaL_checkoption(L, 1, NULL, names);
   enum log_format format = (enum log_format)luaL_checkoption(L, 2, NULL, format_names);
   log_configure(level, format);
   return 0;

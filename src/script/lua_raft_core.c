@@ -127,6 +127,7 @@ static struct raft_start check_start(lua_State *L, struct core_handle *core) {
                              .snapshot_index = lua_raft_integer(L, 1, "snapshot_index"),
                              .last_index = log_last(core),
                              .life = lua_raft_integer_or(L, 1, "life", 1)};
+  start.unsynced = lua_raft_boolean(L, 1, "unsynced");
   if (start.snapshot_index > start.last_index) luaL_error(L, "snapshot_index: beyond the log");
   if (start.life == 0) luaL_error(L, "life: expected a number that is not 0");
   if (start.last_index > 0) start.last_term = log_term_at(core, start.last_index);

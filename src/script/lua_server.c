@@ -15,8 +15,10 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "io/thread.h"
 #include "script/bindings.h"
 #include "script/lua_node_config.h"
+#include "script/lua_server.h"
 #include "script/pending.h"
 #include "server/run.h"
 
@@ -34,6 +36,12 @@ static struct lua_server *check_open(lua_State *L) {
   struct lua_server *self = luaL_checkudata(L, 1, type_name);
   luaL_argcheck(L, self->server != NULL, 1, "the server is closed");
   return self;
+}
+
+struct kvsm *lua_server_check_state(lua_State *L, int index) {
+  struct lua_server *self = luaL_checkudata(L, index, type_name);
+  luaL_argcheck(L, self->server != NULL, index, "the server is closed");
+  return server_kvsm(self->server);
 }
 
 static int push_failure(lua_State *L, const char *data, enum status status, const char *why) {
@@ -62,15 +70,17 @@ static int push_serving(lua_State *L, struct server **server) {
   return push_failure(L, "", STATUS_IO, err.text);
 }
 
-/* ---- opening a data directory, on a worker ---- */
+/* ---- opening a data directory, on a thread of its own ---- */
 
-/* Of two owners: the work, until it is done, and then what it gave; and a userdata on the stack of whoever waits, whose
- * end is the end of the waiting. */
+/* It belongs to a userdata on the stack of whoever waits: when that goes, however it goes, it is over. Once it is open,
+ * the pending operation has it. */
 struct opening {
-  struct server *server;  /* owned; NULL once it serves */
-  struct opening **guard; /* in the userdata; NULL when that is gone */
-  struct io_timer *timer; /* while it lasts, and somebody waits */
+  struct io_job job; /* first */
+  struct io_thread *thread;
+  struct io_timer *timer;
+  struct opening **guard; /* in the userdata */
   struct script_pending *pending;
+  struct server *server; /* owned; NULL once it serves */
   uint64_t start_ns;
   enum status status;
   struct error err;
@@ -84,7 +94,6 @@ static const char *data_of(const struct opening *opening) {
 
 static void opening_free(void *data) {
   struct opening *opening = data;
-  if (opening->guard != NULL) *opening->guard = NULL;
   if (opening->server != NULL) server_destroy(opening->server);
   free(opening);
 }
@@ -95,25 +104,29 @@ static int push_opened(lua_State *L, void *data) {
   return push_failure(L, data_of(opening), opening->status, opening->err.text);
 }
 
-static void work_open(void *context) {
-  struct opening *opening = context;
+static void work_open(struct io_job *job) {
+  struct opening *opening = (struct opening *)(void *)job;
   opening->status = server_open(opening->server, &opening->err);
 }
 
-static void stop_timer(struct opening *opening) {
-  if (opening->timer != NULL) io_timer_destroy(opening->timer);
-  opening->timer = NULL;
+/* The thread is over, or about to be: waits for it. */
+static void end_thread(struct opening *opening) {
+  *opening->guard = NULL;
+  io_timer_destroy(opening->timer);
+  io_thread_destroy(opening->thread);
 }
 
-static void on_opened(void *context) {
-  struct opening *opening = context;
-  stop_timer(opening);
-  if (opening->status == STATUS_OK) {
-    struct kvsm_stats stats;
-    kvsm_stats(server_kvsm(opening->server), &stats);
-    LOG_INFO("server", "opened", LOG_STR("data", data_of(opening)), LOG_U64("snapshot_index", stats.last_applied),
-             LOG_U64("keys", stats.keys), LOG_U64("ms", (io_clock_ns() - opening->start_ns) / 1000000));
-  }
+static void tell_opened(const struct opening *opening) {
+  struct kvsm_stats stats;
+  kvsm_stats(server_kvsm(opening->server), &stats);
+  LOG_INFO("server", "opened", LOG_STR("data", data_of(opening)), LOG_U64("snapshot_index", stats.last_applied),
+           LOG_U64("keys", stats.keys), LOG_U64("ms", (io_clock_ns() - opening->start_ns) / 1000000));
+}
+
+static void on_opened(struct io_job *job) {
+  struct opening *opening = (struct opening *)(void *)job;
+  end_thread(opening);
+  if (opening->status == STATUS_OK) tell_opened(opening);
   script_pending_complete(opening->pending, push_opened, opening, opening_free);
 }
 
@@ -125,17 +138,31 @@ static void on_tell(void *context) {
   io_timer_arm(opening->timer, TELL_OPENING_MS);
 }
 
-/* __close and __gc of the guard: nobody waits any more. What the work gives then is closed again. */
+/* __close and __gc of the guard: nobody waits any more. */
 static int abandon(lua_State *L) {
   struct opening **guard = luaL_checkudata(L, 1, opening_name);
   struct opening *opening = *guard;
-  *guard = NULL;
   if (opening == NULL) return 0;
-  opening->guard = NULL;
-  if (opening->timer == NULL) return 0; /* it is open already */
-  stop_timer(opening);
   server_stop_opening(opening->server);
+  end_thread(opening);
+  script_pending_drop(opening->pending);
+  opening_free(opening);
   return 0;
+}
+
+static void start_opening(struct io_loop *loop, const struct config *config, struct opening **guard,
+                          struct script_pending *pending) {
+  struct opening *opening = xcalloc(1, sizeof *opening);
+  opening->job = (struct io_job){.work = work_open, .done = on_opened};
+  opening->guard = guard;
+  opening->pending = pending;
+  opening->server = server_create(loop, config, NULL);
+  opening->start_ns = io_clock_ns();
+  opening->timer = io_timer_create(loop, on_tell, opening);
+  io_timer_arm(opening->timer, TELL_OPENING_MS);
+  opening->thread = io_thread_create(loop);
+  *guard = opening;
+  io_thread_run(opening->thread, &opening->job);
 }
 
 static int open_elsewhere(lua_State *L, const struct config *config) {
@@ -146,15 +173,7 @@ static int open_elsewhere(lua_State *L, const struct config *config) {
   luaL_setmetatable(L, opening_name);
   lua_toclose(L, -1);
   struct script_pending *pending = script_pending_push(L);
-  struct opening *opening = xcalloc(1, sizeof *opening);
-  opening->server = server_create(loop, config, NULL);
-  opening->guard = guard;
-  opening->pending = pending;
-  opening->start_ns = io_clock_ns();
-  opening->timer = io_timer_create(loop, on_tell, opening);
-  io_timer_arm(opening->timer, TELL_OPENING_MS);
-  *guard = opening;
-  io_work(loop, work_open, on_opened, opening);
+  start_opening(loop, config, guard, pending);
   return script_await(L, pending);
 }
 
@@ -187,6 +206,11 @@ static int get_port(lua_State *L) {
   return 1;
 }
 
+static void set_integer(lua_State *L, const char *name, uint64_t value) {
+  lua_pushinteger(L, (lua_Integer)value);
+  lua_setfield(L, -2, name);
+}
+
 /* stats() -> {keys, clients, bytes, last_applied, digest}, all of one moment. */
 static int get_stats(lua_State *L) {
   struct kvsm_stats stats;
@@ -194,36 +218,34 @@ static int get_stats(lua_State *L) {
   kvsm_stats(server_kvsm(check_open(L)->server), &stats);
   hash128_hex(stats.digest, digest);
   lua_createtable(L, 0, 5);
-  lua_pushinteger(L, (lua_Integer)stats.keys);
-  lua_setfield(L, -2, "keys");
-  lua_pushinteger(L, (lua_Integer)stats.clients);
-  lua_setfield(L, -2, "clients");
-  lua_pushinteger(L, (lua_Integer)stats.bytes);
-  lua_setfield(L, -2, "bytes");
-  lua_pushinteger(L, (lua_Integer)stats.last_applied);
-  lua_setfield(L, -2, "last_applied");
+  set_integer(L, "keys", stats.keys);
+  set_integer(L, "clients", stats.clients);
+  set_integer(L, "bytes", stats.bytes);
+  set_integer(L, "last_applied", stats.last_applied);
   lua_pushstring(L, digest);
   lua_setfield(L, -2, "digest");
   return 1;
 }
 
-/* status() -> {role, term, leader_id, commit_index, last_applied, not_ready}, of this moment; leader_id is "" when none
- * is known, not_ready nil when the node is fit for work. */
+/* status() -> {role, term, leader_id, commit_index, last_applied, first_index, last_index, snapshot_index,
+ * snapshot_term, not_ready}, of this moment; leader_id is "" when none is known, not_ready nil when the node is fit for
+ * work. */
 static int get_status(lua_State *L) {
   struct raft_status status;
   struct leader_hint hint;
   server_status(check_open(L)->server, &status, &hint);
-  lua_createtable(L, 0, 6);
+  lua_createtable(L, 0, 10);
   lua_pushstring(L, status.role);
   lua_setfield(L, -2, "role");
-  lua_pushinteger(L, (lua_Integer)status.term);
-  lua_setfield(L, -2, "term");
   lua_pushstring(L, hint.leader_id);
   lua_setfield(L, -2, "leader_id");
-  lua_pushinteger(L, (lua_Integer)status.commit_index);
-  lua_setfield(L, -2, "commit_index");
-  lua_pushinteger(L, (lua_Integer)status.last_applied);
-  lua_setfield(L, -2, "last_applied");
+  set_integer(L, "term", status.term);
+  set_integer(L, "commit_index", status.commit_index);
+  set_integer(L, "last_applied", status.last_applied);
+  set_integer(L, "first_index", status.first_index);
+  set_integer(L, "last_index", status.last_index);
+  set_integer(L, "snapshot_index", status.snapshot_index);
+  set_integer(L, "snapshot_term", status.snapshot_term);
   lua_pushstring(L, status.not_ready);
   lua_setfield(L, -2, "not_ready");
   return 1;
@@ -256,6 +278,15 @@ static int stop(lua_State *L) {
   self->stopping = pending;
   server_stop(self->server, (uint32_t)grace_ms, on_stopped, self);
   return script_await(L, pending);
+}
+
+/* snapshot() -> true when one of what is applied is being taken, status() shows when it is done; or nil and why not. */
+static int snapshot(lua_State *L) {
+  enum status status = server_create_snapshot(check_open(L)->server);
+  if (status == STATUS_OK) return push_true(L, NULL);
+  luaL_pushfail(L);
+  lua_pushstring(L, status_name(status));
+  return 2;
 }
 
 static int push_why_failed(lua_State *L, void *data) {
@@ -302,9 +333,9 @@ static int close(lua_State *L) {
 }
 
 static void make_metatables(lua_State *L) {
-  static const luaL_Reg methods[] = {{"port", get_port}, {"stop", stop},       {"wait_failed", wait_failed},
-                                     {"close", close},   {"stats", get_stats}, {"status", get_status},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"port", get_port},     {"stop", stop},       {"wait_failed", wait_failed},
+                                     {"close", close},       {"stats", get_stats}, {"status", get_status},
+                                     {"snapshot", snapshot}, {NULL, NULL}};
   static const luaL_Reg metamethods[] = {{"__gc", close}, {"__close", close}, {NULL, NULL}};
   static const luaL_Reg of_opening[] = {{"__gc", abandon}, {"__close", abandon}, {NULL, NULL}};
   luaL_newmetatable(L, opening_name);

@@ -242,6 +242,7 @@ static int world_status(lua_State *L) {
   lua_createtable(L, 0, 16);
   set_boolean(L, "up", view.up);
   set_boolean(L, "paused", view.paused);
+  set_boolean(L, "faulty", view.faulty);
   set_boolean(L, "failed", view.failed);
   set_boolean(L, "disk_full", view.disk_full);
   set_integer(L, "disk_bytes", view.disk_bytes);

@@ -33,10 +33,12 @@ int lua_snapshot_parse(lua_State *L) {
 static enum status read_whole(struct disk *disk, struct disk_file *file, struct kvsm_restore *restore, uint64_t *bytes,
                               struct error *err) {
   enum status status = disk->ops->size(disk, file, bytes, err);
-  uint8_t *piece = xmalloc(READ_BYTES);
-  size_t got = READ_BYTES;
-  for (uint64_t offset = 0; status == STATUS_OK && got == READ_BYTES; offset += got) {
-    status = disk->ops->read(disk, file, offset, piece, READ_BYTES, &got, err);
+  if (status != STATUS_OK) return status;
+  size_t len = *bytes < READ_BYTES ? (size_t)*bytes + 1 : READ_BYTES;
+  uint8_t *piece = xmalloc(len);
+  size_t got = len;
+  for (uint64_t offset = 0; status == STATUS_OK && got == len; offset += got) {
+    status = disk->ops->read(disk, file, offset, piece, len, &got, err);
     if (status == STATUS_OK) status = kvsm_restore_feed(restore, bytes_make(piece, got), err);
   }
   free(piece);

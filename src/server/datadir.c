@@ -69,8 +69,9 @@ static enum status write_format(struct disk *disk, const struct format *format, 
   struct buffer text = {0};
   encode(format, &text);
   enum status status = write_temporary(disk, buffer_view(&text), err);
+  /* Its name is durable before that of anything else in the directory is: they come in this order, and who makes the
+   * first of them syncs the directory. */
   if (status == STATUS_OK) status = disk->ops->rename(disk, FORMAT_TEMPORARY, FORMAT_NAME, err);
-  if (status == STATUS_OK) status = disk->ops->sync_directory(disk, ".", err);
   buffer_deinit(&text);
   return status;
 }

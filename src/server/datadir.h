@@ -3,7 +3,7 @@
  *
  *   {"format":1,"id":"n1","peers":["n1","n2","n3"],"fixed_leader":""}
  *
- * It is written (as FORMAT.tmp, fdatasync, rename, fsync of the directory) before anything but LOCK is there. So a
+ * It is written (as FORMAT.tmp, fdatasync, rename) before anything but LOCK is there. So a
  * crash leaves a directory that is empty but for these, which is begun anew, or one that has a FORMAT. */
 #ifndef KV_SERVER_DATADIR_H
 #define KV_SERVER_DATADIR_H

@@ -21,7 +21,7 @@ enum {
   INFLIGHT_MAX = HTTP_PIPELINE_MAX / 2, /* AppendEntries with entries per link: heartbeats and votes fit beside them */
   MESSAGE_BYTES_MAX = 1 << 20,          /* entries of one of them */
   INSTALL_BYTES = 1 << 18,              /* one piece of a snapshot on its way to another member */
-  SNAPSHOT_TAIL_MAX = 10000,            /* entries that stay in the log behind a snapshot */
+  SNAPSHOT_TAIL_SHARE = 10,             /* a tenth of what leads to a snapshot stays in the log behind it */
   LINK_TIMEOUT_ELECTIONS = 5            /* a link without an answer is given up after so many election timeouts */
 };
 
@@ -185,11 +185,6 @@ static uint64_t draw_life(void) {
   return life | 1;
 }
 
-/* At most half of what leads to a snapshot: the log is to become shorter by it. */
-static uint64_t tail_of(uint64_t threshold) {
-  return threshold / 2 < SNAPSHOT_TAIL_MAX ? threshold / 2 : SNAPSHOT_TAIL_MAX;
-}
-
 static void create_node(struct member *member, const struct config *config, struct kvsm *sm, uint64_t seed) {
   struct raftnode_options options = {.cluster = &member->cluster,
                                      .fixed_leader = cluster_find(&member->cluster, config->fixed_leader),
@@ -201,7 +196,7 @@ static void create_node(struct member *member, const struct config *config, stru
                                      .seed = seed,
                                      .life = draw_life(),
                                      .snapshot_threshold = config->snapshot_threshold,
-                                     .snapshot_tail = tail_of(config->snapshot_threshold),
+                                     .snapshot_tail = config->snapshot_threshold / SNAPSHOT_TAIL_SHARE,
                                      .install_bytes = INSTALL_BYTES,
                                      .worker = {member, submit_work}};
   struct transporthttp_events events = {member, on_message, on_peer_down};
@@ -256,6 +251,12 @@ struct raft_node *member_base(struct member *member) {
 
 void member_handle(struct member *member, const struct http_message *request, struct http_exchange *exchange) {
   transporthttp_handle(member->transport, request, exchange);
+}
+
+enum status member_create_snapshot(struct member *member) {
+  enum status status = raftnode_create_snapshot(member->node, io_loop_now_ms(member->loop));
+  io_loop_wake(member->loop);
+  return status;
 }
 
 const char *member_failure(const struct member *member) {

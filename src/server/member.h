@@ -30,6 +30,8 @@ void member_handle(struct member *member, const struct http_message *request, st
 /* True when something came after the hook of this turn: the next turn must not block. */
 bool member_pending(const struct member *member);
 
+/* As raftnode_create_snapshot (raft/node.h). */
+enum status member_create_snapshot(struct member *member);
 /* Why its storage failed for good: it acknowledges nothing any more. NULL while it works. */
 const char *member_failure(const struct member *member);
 

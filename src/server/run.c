@@ -171,6 +171,10 @@ void server_status(const struct server *server, struct raft_status *status, stru
   node->ops->leader_hint(node, leader);
 }
 
+enum status server_create_snapshot(struct server *server) {
+  return server->member != NULL ? member_create_snapshot(server->member) : STATUS_INVALID;
+}
+
 const char *server_failure(const struct server *server) {
   return server->member != NULL ? member_failure(server->member) : NULL;
 }

@@ -33,6 +33,10 @@ struct kvsm *server_kvsm(struct server *server);
 const struct config *server_config(const struct server *server);
 void server_status(const struct server *server, struct raft_status *status, struct leader_hint *leader);
 
+/* Begins a snapshot of what is applied, whatever the threshold says; server_status shows when it is done.
+ * STATUS_OVERLOADED while one is being taken, STATUS_INVALID when the newest one covers it all (or the node is the
+ * caller's), STATUS_IO when the storage failed. */
+enum status server_create_snapshot(struct server *server);
 /* Why its storage failed, which is the end of it; NULL while it works. */
 const char *server_failure(const struct server *server);
 /* `failed` runs once, at the end of the turn in which that shows; NULL: nobody wants to know any more. */

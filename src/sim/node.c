@@ -280,7 +280,13 @@ static void trace_state(struct sim_node *node) {
 
 /* A node whose disk has refused a write is ahead of its log and says nothing any more. */
 static void check_now(struct sim_node *node) {
-  if (raftnode_failed(node->raft)) return;
+  if (raftnode_failed(node->raft)) {
+    if (node->disk.faulty) return;
+    const char *why = wal_failure(node->disk.wal);
+    sim_check_fail(&node->world->check, node->number, "its storage failed, although its disk did not: %s",
+                   why == NULL ? "for want of a word" : why);
+    return;
+  }
   struct sim_check *check = &node->world->check;
   const struct raft *core = raftnode_core(node->raft);
   sim_check_stepped(check, node->number, core);

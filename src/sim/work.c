@@ -7,7 +7,7 @@ enum {
   SPARE_SLOWER = 3,    /* than a sync, at most */
   WORK_SLOWER = 2,     /* than a sync, at most */
   ROOM_US = 300000,    /* how often a full disk is asked for room */
-  CUT_SHORT_CALLS = 24 /* of the disk; the work under way gets no further */
+  CUT_SHORT_CALLS = 16 /* of the disk; the work under way gets no further */
 };
 
 /* ---- what is under way ---- */
@@ -118,8 +118,9 @@ static void run_all(struct sim_node *node) {
 
 void sim_work_end(struct sim_node *node, enum sim_last_work last) {
   if (last == SIM_WORK_CUT_SHORT && !node->disk.faulty) {
-    struct simdisk_fault fault = {
-        .call = SIMDISK_CALLS, .after = prng_below(&node->world->disk_random, CUT_SHORT_CALLS), .status = STATUS_IO};
+    struct prng *random = &node->world->disk_random;
+    uint64_t after = prng_below(random, 1 + prng_below(random, CUT_SHORT_CALLS)); /* few: most work makes no more */
+    struct simdisk_fault fault = {.call = SIMDISK_CALLS, .after = after, .status = STATUS_IO};
     sim_disk_fail(&node->disk, &fault);
     run_all(node);
     if (simdisk_failed(node->disk.files))

@@ -120,12 +120,12 @@ void sim_world_node(struct sim_world *world, uint8_t number, struct sim_node_vie
   struct sim_node *node = &world->nodes[number];
   *out = (struct sim_node_view){.up = node->up,
                                 .paused = node->paused,
-                                .failed = node->disk.faulty,
+                                .faulty = node->disk.faulty,
                                 .disk_full = sim_disk_is_full(&node->disk),
                                 .disk_bytes = simdisk_used_bytes(node->disk.files),
                                 .proven = node->disk.ledger.hard_state.proven};
   if (!node->up) return;
-  out->failed = out->failed || raftnode_failed(node->raft);
+  out->failed = raftnode_failed(node->raft);
   struct kvsm_stats stats;
   dkv_status(&node->dkv, &out->status, &stats);
   out->life = raftnode_core(node->raft)->life;

@@ -82,7 +82,8 @@ uint64_t sim_world_random(struct sim_world *world, uint64_t bound);
 struct sim_node_view {
   bool up;
   bool paused;
-  bool failed;               /* calls of its disk fail, or will, or have */
+  bool faulty;               /* calls of its disk fail, or will */
+  bool failed;               /* they have, and that was the end of it */
   bool disk_full;            /* as its log found */
   uint64_t disk_bytes;       /* in files */
   bool proven;               /* on its disk */

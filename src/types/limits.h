@@ -14,8 +14,8 @@ enum {
    * and in JSON at most six times as many (control characters); the rest is for what stands around it. */
   RAFT_BODY_BYTES_MAX = 6 * BODY_BYTES_CAP + 1048576,
   RAFT_PIECE_BYTES_MAX = 4194304, /* of a snapshot, in one message between members */
-  BATCH_ITEMS_MAX = 100000, /* entries of one mput, keys of one mdelete or mget */
-  SCAN_LIMIT_MAX = 10000,   /* entries of one GET /kv */
+  BATCH_ITEMS_MAX = 100000,       /* entries of one mput, keys of one mdelete or mget */
+  SCAN_LIMIT_MAX = 10000,         /* entries of one GET /kv */
   SCAN_LIMIT_DEFAULT = 100,
   JSON_DEPTH_MAX = 32,            /* nesting of a request body */
   JSON_FIELDS_MAX = 131072,       /* fields of one JSON object together with those of the objects around it */

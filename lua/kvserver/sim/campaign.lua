@@ -24,7 +24,10 @@ local SEEDS_MANY <const> = 20
 local OPERATIONS_MIN <const> = 500
 local LEADER_CHANGES_MIN <const> = 3
 -- And what must have happened somewhere.
-local SOMEWHERE <const> = { "snapshot_taken", "snapshot_installed", "snapshot_resumed", "snapshot_cut", "fault_untold" }
+local SOMEWHERE <const> = {
+  "snapshot_taken", "snapshot_installed", "snapshot_resumed", "snapshot_cut", "fault_untold", "fault_cut_short",
+  "fault_start_cut", "fault_no_room", "fault_rot_found",
+}
 
 -- ---- one seed, as a line ----
 
@@ -54,7 +57,7 @@ end
 -- @tparam string trace records of the trace to print with a failure
 function M.worker(first, last, trace)
   io.stdout:setvbuf("line")
-  log.configure("error", "logfmt")
+  log.configure("none", "logfmt") -- simulated disks fail all the time
   for number = math.tointeger(first), math.tointeger(last) do
     local result = seed_module.run(number, math.tointeger(trace))
     print(result_line(number, result))

@@ -52,7 +52,7 @@ local function up_count(self)
   local count = 0
   for node = 1, self.nodes do
     local status = self.world:status(node)
-    if status.up and not status.paused and not status.failed then count = count + 1 end
+    if status.up and not status.paused and not status.faulty and not status.failed then count = count + 1 end
   end
   return count
 end
@@ -77,6 +77,13 @@ end
 
 local function restart_later(self, node, ms)
   later(self, ms, function() restart(self, node) end)
+end
+
+-- A fault of a disk is over when its node goes down, or does not start for it.
+local function mend_disk(self, node)
+  if not self.world:status(node).up then self.world:restart(node) end
+  crash(self, node)
+  restart(self, node)
 end
 
 -- ---- the faults ----
@@ -171,10 +178,7 @@ function faults.fail_disk(self)
   local fault <const> = { after = self.random(0, 20), call = failing_calls[self.random(#failing_calls + 3)],
     once = self.random(3) == 1 }
   if not can_spare_one(self) or not self.world:fail_disk(node, fault) then return end
-  later(self, self.random(50, 3000), function()
-    crash(self, node)
-    restart(self, node)
-  end)
+  later(self, self.random(50, 3000), function() mend_disk(self, node) end)
 end
 
 -- One disk is full, or all of them are.
@@ -340,7 +344,8 @@ function Nemesis:run(ms)
   end
 end
 
---- Ends all faults: every node runs, every link works, disks have room and are as fast as usual. Clocks stay as they are.
+--- Ends all faults: every node runs, every link works, disks have room and are as fast as usual. Clocks stay as they
+-- are.
 function Nemesis:stop()
   self.undos = {}
   self.world:heal()
@@ -348,8 +353,9 @@ function Nemesis:stop()
   for node = 1, self.nodes do
     self.world:leave_room(node)
     self.world:resume(node)
-    if self.world:status(node).failed then self.world:crash(node) end
     self.world:restart(node)
+    local status <const> = self.world:status(node)
+    if not status.up or status.faulty or status.failed then mend_disk(self, node) end
     self.world:slow_disk(node, 0)
   end
 end

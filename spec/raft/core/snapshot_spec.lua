@@ -22,9 +22,10 @@ local function new_leader(base, count)
   return core
 end
 
-local function refuse(core, from, prev, conflict)
+local function refuse(core, from, prev, conflict, disk_full)
   return core:step { type = "message", message = { type = "append_reply", from = from, to = 1, term = 3,
-    success = false, prev_index = prev, conflict_index = conflict, proven = true, life = 7, round = 0 } }
+    success = false, prev_index = prev, conflict_index = conflict, proven = true, life = 7, round = 0,
+    disk_full = disk_full } }
 end
 
 local function accept(core, from, match, fields)
@@ -71,6 +72,16 @@ describe("a leader whose log begins behind a snapshot", function()
     local state <const> = core:state()
     assert.equal(8, state.last_index)
     assert.equal(5, state.last_term)
+  end)
+
+  it("says nothing of its term before that is durable, when a snapshot has raised it", function()
+    local core = raft.core { nodes = 3, self = 2, log = {}, log_base = 8, log_base_term = 5, snapshot_index = 8,
+      hard_state = { term = 5, proven = true }, unsynced = true }
+    local out <const> = core:step { type = "message", message = { type = "append", from = 1, to = 2, term = 5,
+      prev_index = 8, prev_term = 5, commit_index = 8, round = 0, life = 3, terms = {} } }
+    assert.equal(1, out.messages[1].after_sync)
+    core:step { type = "synced", sync = 1, index = 8 }
+    assert.equal(1, core:state().synced)
   end)
 
   it("sees that a peer needs the snapshot, and sends it heartbeats only", function()
@@ -357,6 +368,41 @@ describe("a leader of members with full disks", function()
     assert.is_false(core:state().has_room)
     accept(core, 2, 2)
     assert.is_true(core:state().has_room)
+  end)
+end)
+
+describe("a leader of a member with a full disk", function()
+  local function entries_to(out, to)
+    local count = 0
+    for _, message in ipairs(sent_to(out, to)) do count = count + #message.terms end
+    return count
+  end
+
+  it("sends it entries with heartbeats only, whatever it answers", function()
+    local core = new_leader(0, 1)
+    accept(core, 2, 2)
+    accept(core, 2, 2, { disk_full = true })
+    core:step(FLUSH)
+    core:step { type = "propose", count = 3 }
+    assert.equal(0, entries_to(core:step(FLUSH), 2))
+    for _ = 1, 3 do
+      assert.equal(3, entries_to(heartbeat(core), 2))
+      accept(core, 2, 2, { disk_full = true })
+      assert.same({}, sent_to(core:step(FLUSH), 2))
+      refuse(core, 2, 5, 3, true)
+      assert.same({}, sent_to(core:step(FLUSH), 2))
+      accept(core, 2, 2, { disk_full = true })
+    end
+  end)
+
+  it("goes on as before once it has room", function()
+    local core = new_leader(0, 1)
+    accept(core, 2, 2, { disk_full = true })
+    core:step { type = "propose", count = 3 }
+    heartbeat(core)
+    accept(core, 2, 5)
+    core:step { type = "propose", count = 1 }
+    assert.equal(1, entries_to(core:step(FLUSH), 2))
   end)
 end)
 

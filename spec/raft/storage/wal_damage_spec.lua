@@ -39,19 +39,6 @@ local function read(on, name, offset, len)
   return file:read(offset, len)
 end
 
--- Whether the log is one of the models, newest first; nil when it is refused.
-local function outcome(on, models)
-  local w <close>, status = wal_world.open(on)
-  if not w then
-    assert.equal("corrupt", status)
-    return nil
-  end
-  for place, model in ipairs(models) do
-    if wal_world.same(w, model) then return place end
-  end
-  error("a log that never was")
-end
-
 describe("the last segment of a write-ahead log", function()
   local world, batches, states
 
@@ -63,36 +50,6 @@ describe("the last segment of a write-ahead log", function()
     assert.equal(3, #report.segments)
   end)
   after_each(function() world.disk:close() end)
-
-  -- The batches whose payload ends at or before `offset` of the last segment.
-  local function whole_until(offset)
-    local count = 0
-    for _, batch in ipairs(batches) do
-      if batch.sequence < 3 or batch.offset + 24 + batch.bytes <= offset then count = count + 1 end
-    end
-    return count
-  end
-
-  it("may end at every byte of its records: nothing is missing but the batch that was cut", function()
-    local last = batches[#batches]
-    local ends = last.offset + 24 + last.bytes
-    assert.is_true(ends > 1500)
-    for size = 512, ends + 8 do
-      local copy <close> = world.disk:clone()
-      assert.is_true(copy:cut(segment(3), size))
-      assert.same({ true }, { opens_as(copy, states[whole_until(size)]) }, ("cut at %d"):format(size))
-    end
-  end)
-
-  it("may be zeros from every byte of its records on: nothing is missing but the batch that was cut", function()
-    local last = batches[#batches]
-    local ends = last.offset + 24 + last.bytes
-    for from = 512, ends + 8 do
-      local copy <close> = world.disk:clone()
-      overwrite(copy, segment(3), from, ("\0"):rep(4096 - from))
-      assert.same({ true }, { opens_as(copy, states[whole_until(from)]) }, ("zeros from %d"):format(from))
-    end
-  end)
 
   it("is refused when its head is cut", function()
     for size = 0, 511, 73 do
@@ -134,59 +91,6 @@ describe("the last segment of a write-ahead log", function()
     overwrite(world.disk, segment(3), batches[#batches].offset + 30, "?")
     for _ = 1, 5 do assert.is_true(opens_as(world.disk, states[#states - 1])) end
     assert.is_true(#wal.scan(world.disk).segments > 3)
-  end)
-end)
-
-describe("a byte of a write-ahead log that flips", function()
-  -- Every byte that means something, and some of the rest.
-  local function places(on, report)
-    local list = {}
-    for _, head in ipairs(report.heads) do
-      local ends = 512
-      for _, batch in ipairs(report.batches) do
-        if batch.sequence == head.sequence then ends = batch.offset + (24 + batch.bytes + 7) // 8 * 8 end
-      end
-      local file <close> = on:open(head.file, "read")
-      local size = file:size()
-      for offset = 0, ends - 1 do list[#list + 1] = { head.file, offset } end
-      for offset = ends, size - 1, 61 do list[#list + 1] = { head.file, offset } end
-    end
-    return list
-  end
-
-  local function flip_all(world, models)
-    local counts = { refused = 0 }
-    for place, at in ipairs(places(world.disk, wal.scan(world.disk))) do
-      local copy <close> = world.disk:clone()
-      assert.is_true(copy:flip(at[1], at[2], place % 8))
-      local found = outcome(copy, models) or "refused"
-      counts[found] = (counts[found] or 0) + 1
-    end
-    return counts
-  end
-
-  it("is refused, or costs the last batch at most, and never gives a wrong value", function()
-    local world = small()
-    local states = states_of(world)
-    local counts = flip_all(world, { states[#states], states[#states - 1] })
-    assert.is_true(counts.refused > 4000)
-    assert.is_true(counts[2] > 500) -- the last batch, taken for a torn one
-    assert.is_true(counts[1] > 20)
-    world.disk:close()
-  end)
-
-  it("costs nothing behind a seal: damage in the last batch of records is refused, too", function()
-    local world <close> = small()
-    local states = states_of(world)
-    assert.is_true(world:open())
-    assert.is_true(world.w:step_spare())
-    assert.is_true(world.w:seal())
-    world.w = nil
-    local report = wal.scan(world.disk)
-    assert.equal("sealed", report.verdict)
-    local counts = flip_all(world, { states[#states] })
-    assert.is_true(counts.refused > 4000)
-    assert.is_true(counts[1] > 20)
   end)
 end)
 

@@ -185,7 +185,7 @@ void raft_handle_install(struct raft *raft, const struct raft_message *message, 
 static void reset_log(struct raft *raft, uint64_t index, uint64_t term, struct raft_output *out) {
   raft->truncate_sync = raft_sync_number(raft, out);
   raft->truncate_low = index + 1; /* until then, what a completion says of entries behind it is not of the new ones */
-  raft->durable_index = index; /* in the snapshot; what the disk held behind it is gone */
+  raft->durable_index = index;    /* in the snapshot; what the disk held behind it is gone */
   raft->last_index = index;
   raft->last_term = term;
   out->install = RAFT_INSTALL_RESET;

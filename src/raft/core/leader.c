@@ -266,9 +266,23 @@ static void check_reach(const struct raft *raft, struct raft_peer *peer) {
   peer->state = RAFT_PEER_SNAPSHOT;
 }
 
+/* A peer without room answers entries as it does a heartbeat: so it gets some with each heartbeat, to see whether it
+ * has room again, and no answer of it brings on the next ones. */
+static void flush_full(struct raft *raft, uint8_t to, struct raft_output *out) {
+  struct raft_peer *peer = &raft->peers[to];
+  uint64_t last = peer->next_index - 1;
+  if (!peer->heartbeat_due && raft->round <= peer->sent_round) return;
+  if (peer->heartbeat_due && peer->next_index <= raft->last_index) last = batch_end(raft, peer->next_index);
+  send_append(raft, to, last, out);
+}
+
 static void flush_peer(struct raft *raft, uint8_t to, uint32_t messages_max, struct raft_output *out) {
   struct raft_peer *peer = &raft->peers[to];
   check_reach(raft, peer);
+  if (peer->disk_full && peer->state != RAFT_PEER_SNAPSHOT) {
+    flush_full(raft, to, out);
+    return;
+  }
   switch (peer->state) {
   case RAFT_PEER_PROBE:
     flush_probe(raft, to, out);

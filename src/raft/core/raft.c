@@ -109,7 +109,8 @@ void raft_init(struct raft *raft, const struct raft_config *config, const struct
   raft->commit_index = start->snapshot_index;
   raft->verified_index = start->snapshot_index;
   raft->durable_index = start->last_index;
-  raft->sync_next = 1;
+  raft->term_sync = start->unsynced ? 1 : 0;
+  raft->sync_next = raft->term_sync + 1;
   raft->now_ms = now_ms;
   raft->random = random;
   raft_reset_election_timer(raft);

@@ -86,6 +86,8 @@ struct raft_start {
   uint64_t snapshot_index; /* of the newest snapshot, which is within the log or its end; 0: none */
   uint64_t last_index;     /* of the durable log; 0: empty */
   uint64_t last_term;
+  bool unsynced; /* term and vote are not known to be durable: disk work number 1, which the owner begins, makes them so
+                  */
   uint64_t life; /* not 0; no two starts of a node have the same: what one of them says is not taken for another's */
 };
 

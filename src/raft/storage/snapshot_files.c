@@ -90,7 +90,7 @@ enum snapshot_file_kind snapshot_name_parse(const char *name, struct snapshot_ma
   if (is_writing_name(name)) return SNAPSHOT_FILE_WRITING;
   bool whole = parse_number(name, &found.index) && name[NUMBER_CHARS] == '-' &&
                parse_number(name + NUMBER_CHARS + 1, &found.term) &&
-               strcmp(name + NUMBER_CHARS * 2 + 1, WHOLE_SUFFIX) == 0;
+               strcmp(name + NUMBER_CHARS + 1 + NUMBER_CHARS, WHOLE_SUFFIX) == 0;
   if (!whole) return SNAPSHOT_FILE_FOREIGN;
   *mark = found;
   return SNAPSHOT_FILE_WHOLE;
@@ -208,7 +208,7 @@ static enum status put_in_place(struct snapshot_files *files, const struct snaps
                                 struct snapshot_mark mark, struct error *err) {
   struct disk *disk = files->disk;
   struct snapshot_name to = snapshot_name_of(mark);
-  bool replaces;
+  bool replaces = false;
   enum status status = check_mark(files, mark, &replaces, err);
   if (status == STATUS_OK) status = disk->ops->rename(disk, from->text, to.text, err);
   if (status != STATUS_OK) return status;

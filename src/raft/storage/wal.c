@@ -205,9 +205,10 @@ void wal_make_room(struct wal *wal) {
 void wal_spare_job_done(struct wal *wal, struct wal_spare_job *job) {
   CHECK(job == &wal->spare_job && wal->spare_job_busy);
   wal->spare_job_busy = false;
+  bool was_full = wal->disk_full;
   wal->disk_full = job->kind == WAL_SPARE_MAKE && job->status == STATUS_DISK_FULL;
   if (wal->disk_full) {
-    LOG_WARN("wal", "disk_full", LOG_STR("why", job->err.text));
+    if (!was_full) LOG_WARN("wal", "disk_full", LOG_STR("why", job->err.text));
     return;
   }
   if (job->status != STATUS_OK) {

@@ -66,11 +66,20 @@ static enum status fill(struct disk *disk, struct disk_file *file, uint64_t byte
   return status;
 }
 
+/* Asked before anything is written: a full disk is tried again and again, and others may need what is left of it. */
+static enum status check_room(struct disk *disk, uint64_t bytes, struct error *err) {
+  uint64_t free_bytes;
+  if (disk->ops->free_bytes(disk, &free_bytes, NULL) != STATUS_OK || free_bytes >= bytes) return STATUS_OK;
+  return error_set(err, STATUS_DISK_FULL, "a segment of %" PRIu64 " bytes does not find room, %" PRIu64 " are free",
+                   bytes, free_bytes);
+}
+
 enum status wal_spare_make(struct disk *disk, uint64_t number, uint64_t bytes, struct error *err) {
   struct wal_name filling = wal_name_of(WAL_FILE_FILLING, number);
   struct wal_name spare = wal_name_of(WAL_FILE_SPARE, number);
   struct disk_file *file;
-  enum status status = disk->ops->open(disk, filling.text, DISK_CREATE, &file, err);
+  enum status status = check_room(disk, bytes, err);
+  if (status == STATUS_OK) status = disk->ops->open(disk, filling.text, DISK_CREATE, &file, err);
   if (status != STATUS_OK) return status;
   status = fill(disk, file, bytes, err);
   disk->ops->close(disk, file);
