@@ -4,6 +4,8 @@ local process = require "kvserver.process"
 local server = require "kvserver.server"
 local task = require "kvserver.task"
 
+local directory = require "spec.support.directory"
+
 local GET <const> = "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
 
 local function start(options)
@@ -292,6 +294,25 @@ describe("HTTP server", function()
     for i = 1, 60 do crowd[i]:close() end
     assert.equal("200", status(crowd[80]))
     for i = 61, 80 do crowd[i]:close() end
+  end)
+
+  it("leaves descriptors for the log, however many connections there are", function()
+    local home <close> = directory.new()
+    local node <close> = process.spawn { args = { "/bin/sh", "-c", "ulimit -n 64; exec " .. process.self()
+      .. " --segment-bytes 4096 --listen 127.0.0.1:0 --data " .. home.path .. "/n1" } }
+    local port = math.tointeger(tonumber((node:wait_line("ready on http://[^:]+:(%d+)", 10000))))
+    local writer <close> = httpclient.open { port = port }
+    local crowd = {}
+    assert.equal(200, writer:request { method = "PUT", target = "/kv/a", body = '{"value":"b"}' }.status)
+    for i = 1, 80 do
+      crowd[i] = httpclient.raw { port = port }
+      crowd[i]:send(GET)
+    end
+    for _ = 1, 40 do -- each a good part of a segment
+      local body <const> = '{"value":"' .. ("x"):rep(1000) .. '"}'
+      assert.equal(200, writer:request { method = "PUT", target = "/kv/a", body = body }.status)
+    end
+    for i = 1, 80 do crowd[i]:close() end
   end)
 
   it("says which address it cannot listen on, and why", function()

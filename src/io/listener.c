@@ -1,20 +1,27 @@
 /* Listening. When accept fails because descriptors or memory ran out, the waiting connection keeps the socket readable:
- * so the listener is not watched for a moment instead of spinning. */
+ * so the listener is not watched for a moment instead of spinning. The last descriptors are for others: a disk's files
+ * must be opened however many connections there are. */
 #include "io/tcp_internal.h"
 
 #include "base/check.h"
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ACCEPTS_PER_TURN_MAX = 128 }; /* so that a flood of connections leaves time for the others */
+enum {
+  ACCEPTS_PER_TURN_MAX = 128, /* so that a flood of connections leaves time for the others */
+  KEPT_FILES = 64,            /* descriptors that no accepted connection takes; */
+  KEPT_FRACTION = 3           /* of few, one in so many */
+};
 
 struct io_listener {
   uv_poll_t poll; /* first member: its address is the listener's */
@@ -47,8 +54,23 @@ static void pause_accepting(struct io_listener *listener, int error) {
   io_timer_arm(listener->retry, ACCEPT_RETRY_MS);
 }
 
+/* The system gives the lowest number that is free, so a high one says that few are left. */
+static bool has_descriptors(const struct io_listener *listener) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return true;
+  rlim_t kept = limit.rlim_cur / KEPT_FRACTION < KEPT_FILES ? limit.rlim_cur / KEPT_FRACTION : KEPT_FILES;
+  int next = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
+  if (next < 0) return false;
+  close(next);
+  return (rlim_t)next < limit.rlim_cur - kept;
+}
+
 /* False when there is nothing more to accept now. */
 static bool accept_one(struct io_listener *listener) {
+  if (!has_descriptors(listener)) {
+    pause_accepting(listener, EMFILE);
+    return false;
+  }
   int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) {
     if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO) return true;

@@ -369,6 +369,7 @@ void raftnode_turn(struct raftnode *node, uint64_t now_ms) {
   } else {
     raftnode_apply(node);
     if (!node->failed) raftnode_take_snapshots(node);
+    if (!node->failed) raftnode_drop_incoming(node);
     raftnode_confirm_reads(node);
   }
   raftnode_finish_reads(node);

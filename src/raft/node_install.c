@@ -28,6 +28,7 @@ struct incoming {
   struct snapshot_writer *writer; /* NULL: nothing yet, or published */
   struct kvsm_restore *restore;   /* NULL: nothing yet */
   bool stale;                     /* what was taken is of another snapshot: the work begins anew */
+  bool useless;                   /* the work only drops what was taken */
   struct buffer piece;
   bool last;
   bool busy;         /* with the work */
@@ -87,6 +88,7 @@ static enum status take(struct incoming *incoming) {
 static void run(struct raft_work *work) {
   struct incoming *incoming = (struct incoming *)(void *)work;
   if (incoming->stale) drop(incoming);
+  if (incoming->useless) return;
   incoming->status = take(incoming);
   if (incoming->status != STATUS_OK) drop(incoming);
 }
@@ -135,6 +137,10 @@ static void done(struct raftnode *node, struct raft_work *work) {
   struct incoming *incoming = (struct incoming *)(void *)work;
   CHECK(incoming == node->incoming && incoming->busy);
   incoming->busy = false;
+  if (incoming->useless) {
+    incoming->useless = false;
+    return;
+  }
   bool ok = incoming->status == STATUS_OK;
   if (ok) incoming->offset += incoming->piece.len;
   if (!ok && !node->failed) failed(node);
@@ -206,6 +212,20 @@ void raftnode_take_piece(struct raftnode *node, const struct raft_message *messa
     submit(node, message, piece);
   else
     answer(node, false);
+}
+
+/* The log has come as far by itself, perhaps for good: state and file of a half received snapshot must not stay. */
+void raftnode_drop_incoming(struct raftnode *node) {
+  struct incoming *incoming = node->incoming;
+  if (incoming == NULL || incoming->busy || atomic_load(&node->stop_work)) return;
+  bool holds = incoming->restore != NULL || incoming->writer != NULL;
+  if (!holds || incoming->mark.index > node->core.commit_index) return;
+  incoming->mark = (struct snapshot_mark){0};
+  incoming->offset = 0;
+  incoming->stale = true;
+  incoming->useless = true;
+  incoming->busy = true;
+  raftnode_submit(node, &incoming->work);
 }
 
 void raftnode_end_incoming(struct raftnode *node) {

@@ -198,6 +198,8 @@ void raftnode_end_taking(struct raftnode *node); /* in raftnode_destroy */
 void raftnode_take_piece(struct raftnode *node, const struct raft_message *message, struct bytes piece, void *token);
 /* The state becomes that of the received snapshot; the log is what out.install says. */
 void raftnode_install(struct raftnode *node);
+/* What was received of a snapshot goes when nobody needs it any more. */
+void raftnode_drop_incoming(struct raftnode *node);
 void raftnode_end_incoming(struct raftnode *node);
 
 /* ---- node_transfer.c ---- */

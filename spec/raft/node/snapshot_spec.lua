@@ -379,6 +379,39 @@ describe("a member that lacks more than the log has", function()
     assert.equal("v" .. last.index - 1, n[3]:get("k" .. last.index - 1))
   end)
 
+  it("drops what it has received of a snapshot once its log has come as far without it", function()
+    local term <const> = n[1]:status().term
+    n.down[3] = nil
+    n[1]:peer_down(3)
+    n:heartbeat(1)
+    local piece
+    for _ = 1, 20 do
+      n:settle(function(message)
+        if message.type ~= "install" or message.offset < 300 then return false end
+        piece = message
+        return true
+      end)
+      if piece then break end
+      if not n[3]:work() then n[1]:work() end
+    end
+    assert.equal(0, n[3]:works())
+    local entries = {}
+    for number = 1, piece.index - 1 do
+      entries[number] = { term = term, command = put("k" .. number, "v" .. number) }
+    end
+    n[3]:receive { type = "append", from = 1, to = 3, term = term, life = piece.life, prev_index = 1, prev_term = term,
+      commit_index = piece.index, to_life = 0, round = 0, entries = raft.encode_entries(entries) }
+    n:turn(3)
+    assert.equal(2, n[3]:works()) -- one drops it; and an own snapshot is due
+    run_works(n[3])
+    n:turn(3)
+    n[3]:receive(piece, 7) -- late
+    run_works(n[3])
+    come_back()
+    assert.equal(0, counts(n, 3).installed)
+    assert.equal("v25", n[3]:get("k25"))
+  end)
+
   it("keeps what its log holds behind the snapshot", function()
     come_back()
     local message
