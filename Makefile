@@ -91,7 +91,7 @@ FUZZ_TARGETS := $(patsubst spec/fuzz/%.c,$(BUILD)/%,$(sort $(wildcard spec/fuzz/
 
 # ---- the program ----
 
-.PHONY: all program native run test specs check mutants fuzz fuzz-now bench install clean help FORCE
+.PHONY: all program native run test specs check mutants torture fuzz fuzz-now bench install clean help FORCE
 .PHONY: lint lint-format lint-includes lint-purity lint-words lint-lua lint-tidy deps deps-lint deps-fuzz deps-bench
 # The specs' modules, too, so that `make && busted` works.
 all: program native
@@ -198,6 +198,11 @@ mutants: deps
 	+@$(AGAIN) all
 	@$(BUILD)/kvserver --script spec/mutants/run.lua --build $(BUILD) $(ARGS)
 
+# Durable nodes that are killed again and again, on disks that lose what was not synced, too. ARGS="--rounds 200"
+torture: deps
+	+@$(AGAIN) all
+	@$(BUILD)/kvserver --script scenarios/torture.lua $(ARGS)
+
 # ---- lint ----
 
 TIDY := $(SOURCES:%.c=$(BUILD)/lint/%.tidy)
@@ -281,6 +286,7 @@ make test         build it and run the specs; report in build/specs.xml ARGS="sp
 make lint         format, static analysis, luacheck, the include table, the purity of the Raft core
 make check        lint, test, test under both sanitizers
 make mutants      plant known bugs one at a time; the simulator must find each
+make torture      durable nodes under load, killed, their power cut: nothing acknowledged may be lost
 make fuzz         fuzz the readers of bytes from outside               FUZZ_SECONDS=60 each
 make bench        measure it beside nginx and etcd, against the goals   BENCHES="http cluster failover"
 make deps         install what run and test need; deps-lint, deps-fuzz, deps-bench the rest
