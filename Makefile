@@ -91,7 +91,7 @@ FUZZ_TARGETS := $(patsubst spec/fuzz/%.c,$(BUILD)/%,$(sort $(wildcard spec/fuzz/
 
 # ---- the program ----
 
-.PHONY: all program native run test specs check mutants torture syncs fuzz fuzz-now bench install clean help FORCE
+.PHONY: all program native run test specs check mutants torture fuzz fuzz-now bench install clean help FORCE
 .PHONY: lint lint-format lint-includes lint-purity lint-words lint-lua lint-tidy deps deps-lint deps-fuzz deps-bench
 # The specs' modules, too, so that `make && busted` works.
 all: program native
@@ -198,13 +198,10 @@ mutants: deps
 	+@$(AGAIN) all
 	@$(BUILD)/kvserver --script spec/mutants/run.lua --build $(BUILD) $(ARGS)
 
-# Rounds of load and kill -9, also with power cuts; then without each sync in turn. ARGS="--rounds 50 --seed 1"
+# Durable nodes that are killed again and again, on disks that lose what was not synced, too. ARGS="--rounds 200"
 torture: deps
 	+@$(AGAIN) all
-	@KVSERVER_SPEC_CPATH="$(BUILD)/spec/?.so" $(BUILD)/kvserver --script spec/torture/run.lua $(ARGS)
-syncs: deps
-	+@$(AGAIN) all
-	@KVSERVER_SPEC_CPATH="$(abspath $(BUILD))/spec/?.so" $(BUILD)/kvserver --script spec/torture/syncs.lua --build $(BUILD) $(ARGS)
+	@$(BUILD)/kvserver --script scenarios/torture.lua $(ARGS)
 
 # ---- lint ----
 
@@ -289,8 +286,7 @@ make test         build it and run the specs; report in build/specs.xml ARGS="sp
 make lint         format, static analysis, luacheck, the include table, the purity of the Raft core
 make check        lint, test, test under both sanitizers
 make mutants      plant known bugs one at a time; the simulator must find each
-make torture      rounds of load and kill -9, on disks that keep and on disks that lose what nobody synced
-make syncs        without any single fsync in the code, these rounds must lose something
+make torture      durable nodes under load, killed, their power cut: nothing acknowledged may be lost
 make fuzz         fuzz the readers of bytes from outside               FUZZ_SECONDS=60 each
 make bench        measure it beside nginx, etcd and Redis, against the goals   BENCHES="http cluster failover durable catchup"
 make deps         install what run and test need; deps-lint, deps-fuzz, deps-bench the rest

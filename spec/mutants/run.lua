@@ -3,12 +3,14 @@
 --     kvserver --script spec/mutants/run.lua --build DIR [--seeds N] [--only NAME,...] [--no-clean-run]
 --
 -- DIR holds a finished build of this tree; the copy goes to DIR/mutants. Each mutant must be caught within N seeds, by
--- a detector that the list expects, or by its own spec; the tree without bugs must pass the same seeds and specs.
+-- a detector that the list expects, or by its own spec, or by processes that are killed (syncs.lua); the tree without
+-- bugs must pass the same.
 -- Prints a table; ends with 1 when something was not as it must be.
 local detectors = require "spec.mutants.detectors"
 local edits = require "spec.mutants.edits"
 local mutants = require "spec.mutants.list"
 local process = require "kvserver.process"
+local syncs = require "spec.mutants.syncs"
 local task = require "kvserver.task"
 
 local BUILD_TIMEOUT_MS <const> = 300000
@@ -126,7 +128,24 @@ local function by_spec(kvserver, mutant)
   return "another spec", done.stdout:match("Failure[^\n]*\n[^\n]*") or done.stdout .. done.stderr
 end
 
+-- One node that is killed at each of its calls in turn, and then at random.
+local function torture(kvserver)
+  return process.run {
+    args = { kvserver, "--script", "scenarios/torture.lua", "--disk", "lossy", "--size", "1", "--rounds", "10" },
+    timeout_ms = RUN_TIMEOUT_MS,
+  }
+end
+
+local function by_torture(kvserver)
+  local done = torture(kvserver)
+  if done.code == 0 then return nil end
+  local why = done.stdout:match("FAILED: ([^\n]*)")
+  if not why then error("the torture broke: " .. done.stdout .. done.stderr, 0) end
+  return "torture", why
+end
+
 local function expected(mutant, detector)
+  if mutant.torture then return detector == "torture" end
   if mutant.spec then return detector == "its spec" end
   for _, name in ipairs(mutant.expect) do
     if name == detector then return true end
@@ -148,22 +167,27 @@ local function try(options, copy, mutant)
   local detector, why, seed
   if mutant.spec then
     detector, why = by_spec(kvserver, mutant)
+  elseif mutant.torture then
+    detector, why = by_torture(kvserver)
   else
     detector, why, seed = by_campaign(kvserver, options.seeds)
   end
   take_back(copy, mutant)
   local right = detector ~= nil and expected(mutant, detector)
-  print_row(mutant.name, mutant.seen, detector or "-", seed or "-", mutant.spec or table.concat(mutant.expect, ", "),
+  local want <const> = mutant.spec or mutant.torture and "torture: " .. (why or "") or table.concat(mutant.expect, ", ")
+  print_row(mutant.name, mutant.seen, detector or "-", seed or "-", want,
     right and "" or detector and "<- NOT EXPECTED: " .. why or "<- NOT CAUGHT")
   return right, seed
 end
 
 local function chosen(only)
   local list = {}
-  for _, mutant in ipairs(mutants) do
-    local wanted = not only
-    for name in (only or ""):gmatch("[^,]+") do wanted = wanted or mutant.name:find(name, 1, true) ~= nil end
-    if wanted then list[#list + 1] = mutant end
+  for _, source in ipairs { mutants, syncs } do
+    for _, mutant in ipairs(source) do
+      local wanted = not only
+      for name in (only or ""):gmatch("[^,]+") do wanted = wanted or mutant.name:find(name, 1, true) ~= nil end
+      if wanted then list[#list + 1] = mutant end
+    end
   end
   if #list == 0 then usage("--only: no such mutant") end
   return list
@@ -171,13 +195,17 @@ end
 
 local function without_bugs(options, list)
   local started <const> = task.now_ms()
-  local done = campaign(process.self(), options.seeds)
+  local seeds, tortured, done = 0, false, nil
   for _, mutant in ipairs(list) do
-    if mutant.spec and done.code == 0 then done = run_spec(process.self(), mutant.spec) end
+    if mutant.spec and (not done or done.code == 0) then done = run_spec(process.self(), mutant.spec) end
+    if not mutant.spec and not mutant.torture then seeds = options.seeds end
+    tortured = tortured or mutant.torture
   end
+  if seeds > 0 and (not done or done.code == 0) then done = campaign(process.self(), seeds) end
+  if tortured and (not done or done.code == 0) then done = torture(process.self()) end
   local passed <const> = done.code == 0
-  print(("without bugs: %s %d seeds and the specs, in %.0f s"):format(passed and "passes" or "FAILS within",
-    options.seeds, (task.now_ms() - started) / 1000))
+  print(("without bugs: %s %d seeds%s and the specs, in %.0f s"):format(passed and "passes" or "FAILS within", seeds,
+    tortured and ", the torture" or "", (task.now_ms() - started) / 1000))
   if not passed then print(done.stdout) end
   return passed
 end
@@ -195,8 +223,10 @@ local function main(...)
     local ok, right, seed = pcall(try, options, copy, mutant)
     if not ok then error(mutant.name .. ": " .. tostring(right), 0) end
     wrong = wrong + (right and 0 or 1)
-    campaigns = campaigns + (mutant.spec and 0 or 1)
-    seeds = seeds + (mutant.spec and 0 or seed or options.seeds)
+    if not mutant.spec and not mutant.torture then
+      campaigns = campaigns + 1
+      seeds = seeds + (seed or options.seeds)
+    end
   end
   print(("%d of %d caught as expected, after %.0f seeds on average, in %.0f s"):format(#list - wrong, #list,
     seeds / math.max(1, campaigns), (task.now_ms() - started) / 1000))

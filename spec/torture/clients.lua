@@ -94,7 +94,23 @@ end
 -- Values are unique, and of every size up to a few sectors.
 local function new_value(self)
   self.load.values = self.load.values + 1
-  return ("%s-%d-%s"):format(self.name, self.load.values, ("v"):rep(math.random(0, VALUE_BYTES_MAX)))
+  local filler <const> = math.random(0, VALUE_BYTES_MAX)
+  return ("%s-%d-%d:%s"):format(self.name, self.load.values, filler, ("v"):rep(filler))
+end
+
+-- A value in a history, without what fills it; one that is not whole is shown as it is.
+local function short(value)
+  local name, filler, rest = (value or ""):match("^(.-%-(%d+)):(v*)$")
+  return name and #rest == tonumber(filler) and name or value
+end
+
+local function remember(history, op)
+  local saw = op.saw
+  if op.kind == "get" then saw = short(saw) end
+  table.insert(history, {
+    client = op.client, kind = op.kind, key = op.key, value = short(op.value), expected = short(op.expected), saw = saw,
+    called = op.called, returned = op.returned, outcome = op.outcome,
+  })
 end
 
 local function shared_operation(self)
@@ -106,7 +122,7 @@ local function shared_operation(self)
   if op.kind == "get" then read(self, op) else write(self, op) end
   if op.kind == "get" and op.outcome == "ok" then self.seen[op.key] = op.saw end
   if op.kind == "put" then self.seen[op.key] = op.value end
-  table.insert(self.load.history, op)
+  remember(self.load.history, op)
 end
 
 local function own_key(self)
@@ -165,8 +181,8 @@ function Load:read_all(id, history)
     local op = { client = id, kind = "get", key = "shared-" .. i }
     read({ node = node }, op)
     assert(op.outcome == "ok", id .. " does not answer a read")
-    values[op.key] = op.saw
-    table.insert(history, op)
+    values[op.key] = short(op.saw)
+    remember(history, op)
   end
   return values
 end

@@ -229,8 +229,9 @@ end
 
 --- What a process needs in its environment. A file belongs to one `who`.
 -- @tparam string who
--- @tparam[opt] table options sync_us: a sync takes up to so long; kill: the process kills itself instead of its so
--- manieth call that changes something on the disk
+-- @tparam[opt] table options sync_us: a sync takes up to so long; kill: the process kills itself instead of its call
+-- with this number, of those that change something on the disk; names: only changes of names and syncs of directories
+-- have numbers
 -- @treturn table name -> value, for kvserver.process
 function Disk:env(who, options)
   options = options or {}
@@ -238,7 +239,7 @@ function Disk:env(who, options)
   return {
     LD_PRELOAD = M.module(), LOSSY_DISK_BELOW = self.below, LOSSY_DISK_SIDE = side_of(self, who),
     LOSSY_DISK_SYNC_US = tostring(options.sync_us or 0), LOSSY_DISK_KILL = tostring(options.kill or 0),
-    ASAN_OPTIONS = SANITIZERS,
+    LOSSY_DISK_KILL_NAMES = options.names and "1" or "0", ASAN_OPTIONS = SANITIZERS,
   }
 end
 

@@ -11,6 +11,7 @@
  *                           removed files stay and numbers are not used again
  *   LOSSY_DISK_SYNC_US=N    a sync takes up to so long, 0 by default
  *   LOSSY_DISK_KILL=N       the process kills itself (SIGKILL) instead of its Nth call below DIR; 0: never
+ *   LOSSY_DISK_KILL_NAMES=1 only calls that change names, or sync a directory, are counted for that
  *
  * A record, little endian: u32 bytes of the rest | u8 kind | u64 inode | u64 offset | u64 size | u64 size_before |
  * u16 length, name | u16 length, other name | u32 length, bytes. Names are relative to LOSSY_DISK_BELOW; the directory
@@ -67,6 +68,7 @@ static int journal = -1;
 static uint64_t position; /* where the journal ends */
 static uint64_t calls;
 static uint64_t kill_at;
+static bool kill_names;
 static unsigned int sync_us;
 static uint8_t *scratch;
 static size_t scratch_capacity;
@@ -150,7 +152,8 @@ static void read_old_bytes(const struct record *record, uint8_t *at) {
 
 /* Under the lock. The process may end here: that is its kill. */
 static void note(const struct record *record) {
-  if (++calls == kill_at) syscall(SYS_kill, getpid(), SIGKILL);
+  bool counts = !kill_names || record->kind >= CREATE;
+  if (counts && ++calls == kill_at) syscall(SYS_kill, getpid(), SIGKILL);
   size_t names = (record->name ? strlen(record->name) : 0) + (record->other ? strlen(record->other) : 0);
   size_t bytes = FIXED_BYTES + names + record->bytes;
   make_scratch(bytes);
@@ -213,6 +216,7 @@ __attribute__((constructor)) static void start(void) {
   if (journal < 0) die("cannot open", path);
   cut_torn_record();
   kill_at = number("LOSSY_DISK_KILL");
+  kill_names = number("LOSSY_DISK_KILL_NAMES") != 0;
   sync_us = (unsigned int)number("LOSSY_DISK_SYNC_US");
   srand48((long)getpid());
   snprintf(below, sizeof below, "%s", directory);

@@ -3,11 +3,11 @@
 --     local rounds = require "spec.torture.rounds"
 --     print(rounds.run { size = 3, rounds = 50, lossy = true, seed = 1 })
 --
--- A round starts all nodes on the directories of the round before, lets clients write, kills all nodes at a random
--- moment (SIGKILL), starts them again under the same clients, waits until each client has its answers, and then checks:
--- the history is linearizable, with what every node reads in the end; all that was acknowledged is there; all nodes are
--- in the same state. Small segments and frequent snapshots in most rounds, a node that was away in some. With `lossy`
--- the power goes, too: spec/torture/lossy.lua.
+-- A round starts all nodes on the directories of the round before (now and then on new ones), lets clients write, kills
+-- all nodes at a random moment (SIGKILL), starts them again under the same clients, waits until each client has its
+-- answers, and then checks: the history is linearizable, with what every node reads in the end; all that was
+-- acknowledged is there; all nodes are in the same state. Small segments and frequent snapshots in most rounds, a node
+-- that was away in some. With `lossy` the power goes, too: spec/torture/lossy.lua.
 local clients = require "spec.torture.clients"
 local cluster = require "kvserver.cluster"
 local linear = require "kvserver.linear"
@@ -43,7 +43,8 @@ end
 
 local function options_of(self, id)
   return {
-    "--data", self.data .. "/" .. id, "--heartbeat-ms", "30", "--election-ms", "200-400", "--log-level", "warn",
+    "--data", ("%s/%d-%s"):format(self.data, self.generation, id), "--heartbeat-ms", "30",
+    "--election-ms", "200-400", "--log-level", "warn",
     "--segment-bytes", tostring(one_of(SEGMENT_BYTES)),
     "--snapshot-threshold", tostring(one_of(SNAPSHOT_THRESHOLDS)),
   }
@@ -170,7 +171,10 @@ local function check(self, load)
   for _, id in ipairs(self.cluster.ids) do values = load:read_all(id, load.history) end
   check_history(load.history)
   same_state(self)
-  for key, value in pairs(load.ledger) do self.ledger[key] = value end
+  for key, value in pairs(load.ledger) do
+    self.ledger[key] = value
+    self.figures.acknowledged = self.figures.acknowledged + 1
+  end
   for _, id in ipairs(self.cluster.ids) do check_ledger(self, id, load.ledger) end
   self.history = as_history(values)
 end
@@ -187,7 +191,15 @@ local function send_away(self)
   self.cluster:spawn(id)
 end
 
+-- On empty directories.
+local function begin_anew(self)
+  kill_all(self)
+  self.generation = self.generation + 1
+  self.ledger, self.history = {}, {}
+end
+
 local function round(self, number)
+  if number > 1 and math.random(3) == 1 then begin_anew(self) end
   self.suicides = self.disk and math.random(2) == 1
   start_all(self)
   local load <close> = clients.start {
@@ -220,7 +232,7 @@ function M.run(spec)
   local folder <close> = lossy.folder(spec.folder)
   local disk <const> = lossy.disk(folder.path)
   local self = setmetatable({
-    data = disk.below, disk = spec.lossy and disk or nil, ledger = {}, history = {},
+    data = disk.below, disk = spec.lossy and disk or nil, ledger = {}, history = {}, generation = 1,
     figures = { operations = 0, acknowledged = 0, kills = 0, lost = 0 },
   }, Run)
   local c <close> = cluster.start {
@@ -234,7 +246,6 @@ function M.run(spec)
   end
   start_all(self)
   check_ledger(self, c:wait_leader(), self.ledger)
-  for _ in pairs(self.ledger) do self.figures.acknowledged = self.figures.acknowledged + 1 end
   return self.figures
 end
 

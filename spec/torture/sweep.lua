@@ -1,0 +1,148 @@
+--- One node that kills itself at each of its calls to the disk in turn, and loses what was not synced.
+--
+--     local sweep = require "spec.torture.sweep"
+--     print(sweep.run { first = 1, last = 100, names = true })
+--
+-- For each call, on a new directory: the node starts and takes writes, one after the other, until it kills itself
+-- instead of that call. It starts again and takes some more, is killed, loses what no sync covered, and starts a last
+-- time. Once with the power cut at the first kill, too, and once without: then it starts on what only the system's
+-- memory holds. Whenever it has started, every acknowledged write must be there, and none twice. Segments and
+-- snapshots are small, so that there is much to interrupt.
+local cluster = require "kvserver.cluster"
+local lossy = require "spec.torture.lossy"
+local task = require "kvserver.task"
+
+local M = {}
+
+local START_MS <const> = 20000
+local REQUEST_MS <const> = 10000
+local END_MS <const> = 10000
+local WRITES_MAX <const> = 150 -- before a call that never comes
+local WRITES_MANY <const> = 30 -- more than between two snapshots
+local WRITES_FEW <const> = 5
+local KEYS <const> = 5
+local VALUE <const> = ("v"):rep(300)
+
+local Case = {}
+Case.__index = Case
+
+local function options_of(self, id)
+  return {
+    "--data", self.disk.below .. "/" .. self.name .. "-" .. id, "--segment-bytes", "4096", "--snapshot-threshold", "20",
+    "--log-level", "warn",
+  }
+end
+
+-- Whether the node serves; else it has killed itself.
+function Case:start(kill)
+  self.env = self.disk:env(self.name, { kill = kill, names = self.names })
+  self.cluster:spawn "n1"
+  local child <const> = self.cluster.processes.n1
+  local ok, why = pcall(child.wait_line, child, "ready on http://", START_MS)
+  if ok then return true end
+  if kill and child.exit_status and child.exit_status.signal == 9 then return false end
+  error(why, 0)
+end
+
+function Case:stop()
+  self.client:close()
+  self.cluster:kill "n1"
+end
+
+local function acknowledged(result)
+  return result and result.ok
+end
+
+-- The next write; or again the one that got no answer. Whether it was acknowledged.
+function Case:write()
+  if not self.pending then
+    self.seq = self.seq + 1
+    self.pending = { key = "key-" .. self.seq % KEYS, value = self.seq .. VALUE, seq = self.seq }
+  end
+  local write <const> = self.pending
+  if not acknowledged(self.client:put(write.key, write.value, { seq = write.seq })) then return false end
+  self.expected[write.key] = write.value
+  self.pending = nil
+  return true
+end
+
+function Case:write_until_it_dies()
+  for _ = 1, WRITES_MAX do
+    if not self:write() then break end
+  end
+  local child <const> = self.cluster.processes.n1
+  -- It may live on when the call never came.
+  if self.pending then task.wait_until(function() return child.exit_status end, END_MS) end
+  local status <const> = child.exit_status
+  if self.pending and not (status and status.signal == 9) then error("a write was refused: " .. child.stderr, 0) end
+end
+
+-- A value without what fills it.
+local function short(value)
+  return value and value:match("^%d+") or "nothing"
+end
+
+function Case:check()
+  for i = 0, KEYS - 1 do
+    local key <const> = "key-" .. i
+    local value <const> = assert(self.client:get(key)).value
+    local pending <const> = self.pending and self.pending.key == key and self.pending.value
+    if value ~= self.expected[key] and value ~= pending then
+      error(("%s: %s was acknowledged, %s is there"):format(key, short(self.expected[key]), short(value)), 0)
+    end
+  end
+end
+
+function Case:go_on(writes)
+  self:start()
+  self:check()
+  for _ = 1, writes do
+    if not self:write() then error("a write was refused: " .. self.cluster.processes.n1.stderr, 0) end
+  end
+end
+
+-- Whether the call came at all.
+local function play(self, call, cut)
+  self.name = ("%d%s"):format(call, cut and "-cut" or "")
+  self.seq, self.expected, self.pending = 0, {}, nil
+  if self:start(call) then self:write_until_it_dies() end
+  local came <const> = self.cluster.processes.n1.exit_status ~= nil
+  self:stop()
+  if cut then self.disk:lose(self.name) end
+  self:go_on((cut or call % 2 == 0) and WRITES_MANY or WRITES_FEW)
+  self:stop()
+  self.disk:lose(self.name)
+  self:start()
+  self:check()
+  self:stop()
+  return came
+end
+
+--- Plays it.
+-- @tparam table spec first, last (numbers of calls), step (1), names (true: only calls that change names, or sync a
+-- directory, count)
+-- @treturn integer how many calls were killed
+function M.run(spec)
+  local folder <close> = lossy.folder(spec.folder)
+  local self = setmetatable({ disk = lossy.disk(folder.path), names = spec.names }, Case)
+  local c <close> = cluster.start {
+    size = 1, idle = true, options = function(id) return options_of(self, id) end,
+    env = function() return self.env end,
+  }
+  self.cluster = c
+  self.client = c:client("n1", { client_id = "sweep", timeout_ms = REQUEST_MS })
+  local count = 0
+  for call = spec.first, spec.last, spec.step or 1 do
+    for _, cut in ipairs { true, false } do
+      local ok, came = pcall(play, self, call, cut)
+      if not ok then
+        local which <const> = spec.names and "call on names" or "call"
+        error(("%s %d, power %s: %s"):format(which, call, cut and "cut" or "on", came), 0)
+      end
+      count = count + (came and 1 or 0)
+    end
+  end
+  return count
+end
+
+return M
