@@ -25,6 +25,8 @@ return {
     "job->status = job->disk->ops->sync_directory(job->disk, WAL_DIRECTORY, &job->err);", "job->status = STATUS_OK;"),
   without("sync-of-wal-directory", WAL .. "wal_open.c",
     [[  return status == STATUS_OK ? disk->ops->sync_directory(disk, ".", err) : status;]], "  return status;"),
+  without("sync-of-names-found", WAL .. "wal_open.c",
+    "  status = wal->disk->ops->sync_directory(wal->disk, WAL_DIRECTORY, err);\n", ""),
   without("sync-of-snapshot", WAL .. "snapshot_files.c",
     "  return disk->ops->sync(disk, writer->file, err);", "  (void)disk;\n  (void)err;\n  return STATUS_OK;"),
   without("sync-of-snapshot-name", WAL .. "snapshot_files.c",

@@ -5,9 +5,10 @@
 --
 -- For each call, on a new directory: the node starts and takes writes, one after the other, until it kills itself
 -- instead of that call. It starts again and takes some more, is killed, loses what no sync covered, and starts a last
--- time. Once with the power cut at the first kill, too, and once without: then it starts on what only the system's
--- memory holds. Whenever it has started, every acknowledged write must be there, and none twice. Segments and
--- snapshots are small, so that there is much to interrupt.
+-- time. Once with the power cut at the first kill, too ("cut"), and once without ("on"): then it starts on what only
+-- the system's memory holds. And once it kills itself, on that, in the middle of the start ("twice"), before the power
+-- goes. Whenever it has started, every acknowledged write must be there, and none twice. Segments and snapshots are
+-- small, so that there is much to interrupt.
 local cluster = require "kvserver.cluster"
 local lossy = require "spec.torture.lossy"
 local task = require "kvserver.task"
@@ -20,6 +21,8 @@ local END_MS <const> = 10000
 local WRITES_MAX <const> = 150 -- before a call that never comes
 local WRITES_MANY <const> = 30 -- more than between two snapshots
 local WRITES_FEW <const> = 5
+local START_CALLS_FIRST <const> = 3 -- a start changes and syncs about so many names
+local START_CALLS <const> = 6
 local KEYS <const> = 5
 local VALUE <const> = ("v"):rep(300)
 
@@ -101,15 +104,23 @@ function Case:go_on(writes)
   end
 end
 
+-- The second kill of "twice": somewhere in a start, another place for each call.
+local function kill_a_start(self, call)
+  self.names = true
+  if self:start(START_CALLS_FIRST + call % START_CALLS) then self:write() end
+  self:stop()
+end
+
 -- Whether the call came at all.
-local function play(self, call, cut)
-  self.name = ("%d%s"):format(call, cut and "-cut" or "")
+local function play(self, spec, call, power)
+  self.name, self.names = ("%d-%s"):format(call, power), spec.names
   self.seq, self.expected, self.pending = 0, {}, nil
   if self:start(call) then self:write_until_it_dies() end
   local came <const> = self.cluster.processes.n1.exit_status ~= nil
   self:stop()
-  if cut then self.disk:lose(self.name) end
-  self:go_on((cut or call % 2 == 0) and WRITES_MANY or WRITES_FEW)
+  if power == "twice" then kill_a_start(self, call) end
+  if power ~= "on" then self.disk:lose(self.name) end
+  self:go_on((power ~= "on" or call % 2 == 0) and WRITES_MANY or WRITES_FEW)
   self:stop()
   self.disk:lose(self.name)
   self:start()
@@ -124,7 +135,7 @@ end
 -- @treturn integer how many calls were killed
 function M.run(spec)
   local folder <close> = lossy.folder(spec.folder)
-  local self = setmetatable({ disk = lossy.disk(folder.path), names = spec.names }, Case)
+  local self = setmetatable({ disk = lossy.disk(folder.path) }, Case)
   local c <close> = cluster.start {
     size = 1, idle = true, options = function(id) return options_of(self, id) end,
     env = function() return self.env end,
@@ -133,11 +144,11 @@ function M.run(spec)
   self.client = c:client("n1", { client_id = "sweep", timeout_ms = REQUEST_MS })
   local count = 0
   for call = spec.first, spec.last, spec.step or 1 do
-    for _, cut in ipairs { true, false } do
-      local ok, came = pcall(play, self, call, cut)
+    for _, power in ipairs { "cut", "on", "twice" } do
+      local ok, came = pcall(play, self, spec, call, power)
       if not ok then
         local which <const> = spec.names and "call on names" or "call"
-        error(("%s %d, power %s: %s"):format(which, call, cut and "cut" or "on", came), 0)
+        error(("%s %d, power %s: %s"):format(which, call, power, came), 0)
       end
       count = count + (came and 1 or 0)
     end
