@@ -6,6 +6,8 @@ local process = require "kvserver.process"
 local task = require "kvserver.task"
 
 local WAIT_MS <const> = 20000
+local AT_ONCE_MS <const> = 250
+local ELECTION_OVER_MS <const> = 1000 -- who is silent for longer than the election timeout campaigns by then
 local VALUE <const> = ("v"):rep(4000)
 
 local function run(...)
@@ -105,6 +107,42 @@ describe("a full disk", function()
       return first and other and first.state_digest == other.state_digest and first.last_applied == other.last_applied
     end
     assert(task.wait_until(same, WAIT_MS))
+    c:close()
+  end)
+
+  it("of all refuses writes at once, elects nobody, and is over when there is room", function()
+    local home <close> = directory.new()
+    local _ <close> = mount(home.path .. "/n1", "3m")
+    local _ <close> = mount(home.path .. "/n2", "3m")
+    local _ <close> = mount(home.path .. "/n3", "3m")
+    local c <close> = cluster.start { options = options_of(home.path) }
+    c:wait_leader()
+    for _, id in ipairs(c.ids) do fill(home.path .. "/" .. id) end
+    local written, slowest_ms, changes, last, calm_from_ms = 0, 0, 0, nil, task.now_ms()
+    -- Who still has a little room leads, and then has none either: until nobody has.
+    local function calm()
+      local id, term = c:leader()
+      if id then
+        local writer <close> = c:client(id)
+        local start_ms <const> = task.now_ms()
+        local result = writer:put("k" .. written + 1, VALUE .. written + 1)
+        if result and result.status == 507 then slowest_ms = math.max(slowest_ms, task.now_ms() - start_ms) end
+        if result and result.ok then written = written + 1 end
+        if result and result.status == 507 and last == id .. term then
+          return task.now_ms() > calm_from_ms + ELECTION_OVER_MS
+        end
+        changes = changes + (last ~= id .. term and 1 or 0)
+        last = id .. term
+      end
+      calm_from_ms = task.now_ms()
+      return false
+    end
+    assert(task.wait_until(calm, WAIT_MS), ("%d changes of leader, %d writes"):format(changes, written))
+    assert.is_true(slowest_ms < AT_ONCE_MS, slowest_ms)
+    for _, id in ipairs(c.ids) do os.remove(home.path .. "/" .. id .. "/ballast") end
+    local reader <close> = c:client((c:wait_leader()))
+    assert(task.wait_until(function() return (reader:put("again", "1") or {}).ok end, WAIT_MS))
+    for i = 1, written do assert.equal(VALUE .. i, reader:get("k" .. i).value) end
     c:close()
   end)
 end)

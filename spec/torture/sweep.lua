@@ -6,9 +6,9 @@
 -- For each call, on a new directory: the node starts and takes writes, one after the other, until it kills itself
 -- instead of that call. It starts again and takes some more, is killed, loses what no sync covered, and starts a last
 -- time. Once with the power cut at the first kill, too ("cut"), and once without ("on"): then it starts on what only
--- the system's memory holds. And once it kills itself, on that, in the middle of the start ("twice"), before the power
--- goes. Whenever it has started, every acknowledged write must be there, and none twice. Segments and snapshots are
--- small, so that there is much to interrupt.
+-- the system's memory holds. And it kills itself, on that, at some calls in the middle of the start ("twice"), before
+-- the power goes. Whenever it has started, every acknowledged write must be there, and none twice. Segments and
+-- snapshots are small, so that there is much to interrupt.
 local cluster = require "kvserver.cluster"
 local lossy = require "spec.torture.lossy"
 local task = require "kvserver.task"
@@ -21,10 +21,11 @@ local END_MS <const> = 10000
 local WRITES_MAX <const> = 150 -- before a call that never comes
 local WRITES_MANY <const> = 30 -- more than between two snapshots
 local WRITES_FEW <const> = 5
-local START_CALLS_FIRST <const> = 3 -- a start changes and syncs about so many names
-local START_CALLS <const> = 6
 local KEYS <const> = 5
 local VALUE <const> = ("v"):rep(300)
+
+-- Calls on names of a start in which it takes a spare, writes a head into it and gives it a name.
+local START_CALLS <const> = { 4, 5, 6 }
 
 local Case = {}
 Case.__index = Case
@@ -104,21 +105,21 @@ function Case:go_on(writes)
   end
 end
 
--- The second kill of "twice": somewhere in a start, another place for each call.
+-- Killed at a call, if it comes to it, or soon after.
 local function kill_a_start(self, call)
   self.names = true
-  if self:start(START_CALLS_FIRST + call % START_CALLS) then self:write() end
+  if self:start(call) then self:write() end
   self:stop()
 end
 
--- Whether the call came at all.
-local function play(self, spec, call, power)
-  self.name, self.names = ("%d-%s"):format(call, power), spec.names
+-- Whether the call came at all. `start_call`: of the second kill, in the start behind the first one.
+local function play(self, spec, call, power, start_call)
+  self.name, self.names = ("%d-%s%s"):format(call, power, start_call or ""), spec.names
   self.seq, self.expected, self.pending = 0, {}, nil
   if self:start(call) then self:write_until_it_dies() end
   local came <const> = self.cluster.processes.n1.exit_status ~= nil
   self:stop()
-  if power == "twice" then kill_a_start(self, call) end
+  if start_call then kill_a_start(self, start_call) end
   if power ~= "on" then self.disk:lose(self.name) end
   self:go_on((power ~= "on" or call % 2 == 0) and WRITES_MANY or WRITES_FEW)
   self:stop()
@@ -127,6 +128,14 @@ local function play(self, spec, call, power)
   self:check()
   self:stop()
   return came
+end
+
+-- One case; 1 when the call came at all.
+local function count(self, spec, call, power, start_call)
+  local ok, came = pcall(play, self, spec, call, power, start_call)
+  if ok then return came and 1 or 0 end
+  local which <const> = spec.names and "call on names" or "call"
+  error(("%s %d, power %s%s: %s"):format(which, call, power, start_call and " at " .. start_call or "", came), 0)
 end
 
 --- Plays it.
@@ -142,18 +151,14 @@ function M.run(spec)
   }
   self.cluster = c
   self.client = c:client("n1", { client_id = "sweep", timeout_ms = REQUEST_MS })
-  local count = 0
+  local killed = 0
   for call = spec.first, spec.last, spec.step or 1 do
-    for _, power in ipairs { "cut", "on", "twice" } do
-      local ok, came = pcall(play, self, spec, call, power)
-      if not ok then
-        local which <const> = spec.names and "call on names" or "call"
-        error(("%s %d, power %s: %s"):format(which, call, power, came), 0)
-      end
-      count = count + (came and 1 or 0)
+    killed = killed + count(self, spec, call, "cut") + count(self, spec, call, "on")
+    for _, start_call in ipairs(spec.names and START_CALLS or {}) do
+      killed = killed + count(self, spec, call, "twice", start_call)
     end
   end
-  return count
+  return killed
 end
 
 return M
