@@ -46,17 +46,20 @@ return {
     name = "store-error-ignored", seen = "hashicorp/raft@acdb4f6",
     bug = "a node goes on after its disk refused the term",
     expect = { "log end", "terms", "votes", "acknowledgement", "assertion", "progress" },
-    edits = { { NODE .. "node_step.c",
-      "  if (status != STATUS_OK) raftnode_fail(node);", "  (void)node;\n  (void)status;" } },
+    edits = {
+      { NODE .. "node_step.c", "  if (status != STATUS_OK) raftnode_fail(node);", "  (void)node;\n  (void)status;" },
+      { NODE .. "node.c", "  if (node->storage->ops->failed(node->storage)) raftnode_fail(node);\n", "" },
+      { NODE .. "node.c",
+        "  if (node->storage->ops->sync(node->storage, number) != STATUS_OK) raftnode_fail(node);",
+        "  (void)node->storage->ops->sync(node->storage, number);" },
+    },
   },
   {
     name = "failed-sync-succeeds", seen = "rostam#94",
     bug = "a sync that failed is taken for done when it is tried again",
-    expect = { "acknowledgement", "votes", "terms", "commitment" },
-    edits = { { NODE .. "node.c",
-      "  if (node->storage->ops->sync(node->storage, number) != STATUS_OK) raftnode_fail(node);",
-      "  if (node->storage->ops->sync(node->storage, number) == STATUS_OK) return;\n"
-        .. "  raftnode_synced(node, number, node->core.last_index, node->now_ms);" } },
+    expect = { "disk", "acknowledgement", "votes", "terms", "commitment" },
+    edits = { { STORE .. "wal.c", "  if (wal->job.status != STATUS_OK) {",
+      "  if (wal->job.status != STATUS_OK && wal->job.starts_segment) {" } },
   },
   {
     name = "first-node-is-nobody", seen = "willemt/raft@fe60545",
@@ -713,7 +716,7 @@ return {
   {
     name = "install-forgets-applied", seen = "etcd PR 13933",
     bug = "after a snapshot is installed, entries are applied from where the old state was",
-    expect = { "assertion", "state machine safety", "storage failed", "applied" },
+    expect = { "assertion", "state machine safety", "storage failed", "applied", "snapshots" },
     edits = { { NODE .. "node_install.c", "  node->last_applied = mark.index;\n", "" } },
   },
   {
