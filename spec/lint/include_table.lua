@@ -50,6 +50,7 @@ local outside <const> = {
   { header = "^dirent%.h$", places = { "^io/" } },
   { header = "^poll%.h$", places = { "^base/", "^io/" } },
   { header = "^setjmp%.h$", places = { "^script/longjmp%.c$" } },
+  { header = "^dlfcn%.h$", places = { "^io/syscall%.c$" } },
   { header = "^signal%.h$", places = { "^io/", "^server/", "^script/", "^main%.c$" } },
   { header = "^sys/", places = { "^base/", "^io/", "^server/", "^script/" } },
   { header = "^netinet/", places = { "^io/" } },
