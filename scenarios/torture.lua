@@ -6,12 +6,14 @@
 --
 -- Without --size, one node and then three; without --disk, both kinds: "kept" is the system's own, where a kill loses
 -- nothing that was written; "lossy" loses what was not synced (spec/torture/lossy.lua). 50 rounds of each. Before the
--- rounds, one node on a lossy disk is killed at each of its first N calls that change names, and at as many others.
+-- rounds, one node on a lossy disk is killed at each of its first N calls that change names, and at as many others; and
+-- at those around the recycling of a segment.
 local rounds = require "spec.torture.rounds"
 local sweep = require "spec.torture.sweep"
 
 local USAGE <const> = "usage: torture.lua [--calls N] [--rounds N] [--size 1|3] [--disk kept|lossy] [--seed N]"
   .. " [--folder DIR]"
+local RECYCLED_CALLS <const> = 45
 local OTHER_CALLS_STEP <const> = 3
 
 local function usage(why)
@@ -38,7 +40,8 @@ end
 local function play_calls(options)
   local last <const> = options.calls
   local ok, count = pcall(function()
-    return sweep.run { first = 1, last = last, names = true, folder = options.folder }
+    return sweep.run { first = 1, last = RECYCLED_CALLS, names = true, recycled = true, folder = options.folder }
+      + sweep.run { first = 1, last = last, names = true, folder = options.folder }
       + sweep.run { first = 1, last = OTHER_CALLS_STEP * last, step = OTHER_CALLS_STEP, folder = options.folder }
   end)
   if ok then

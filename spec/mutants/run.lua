@@ -131,7 +131,9 @@ end
 -- One node that is killed at each of its calls in turn, and then at random.
 local function torture(kvserver)
   return process.run {
-    args = { kvserver, "--script", "scenarios/torture.lua", "--disk", "lossy", "--size", "1", "--rounds", "10" },
+    args = {
+      kvserver, "--script", "scenarios/torture.lua", "--disk", "lossy", "--size", "1", "--rounds", "10", "--seed", "1",
+    },
     timeout_ms = RUN_TIMEOUT_MS,
   }
 end

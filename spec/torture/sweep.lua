@@ -9,9 +9,15 @@
 -- the system's memory holds. And it kills itself, on that, at some calls in the middle of the start ("twice"), before
 -- the power goes. Whenever it has started, every acknowledged write must be there, and none twice. Segments and
 -- snapshots are small, so that there is much to interrupt.
+--
+-- With `recycled`, the name of a recycled segment matters. Large writes are the first of a directory, whose segment is
+-- recycled behind the snapshot at the 20th, and the 21st, for which that segment is the only spare with room. Each start
+-- has larger segments than the one before: so what stood in front of that segment is too small to become a spare that
+-- would be taken first, and in the last start the other spares are, too.
 local cluster = require "kvserver.cluster"
 local lossy = require "spec.torture.lossy"
 local task = require "kvserver.task"
+local uv = require "luv"
 
 local M = {}
 
@@ -23,17 +29,26 @@ local WRITES_MANY <const> = 30 -- more than between two snapshots
 local WRITES_FEW <const> = 5
 local KEYS <const> = 5
 local VALUE <const> = ("v"):rep(300)
+local SEGMENT_BYTES <const> = 4096
+local SNAPSHOT_THRESHOLD <const> = 20
+local LARGE_VALUE <const> = ("v"):rep(20000)
+local IS_LARGE <const> = { [1] = true, [SNAPSHOT_THRESHOLD + 1] = true }
+local LARGE_SEGMENT <const> = "/wal/0000000000000002.wal"
 
 -- Calls on names of a start in which it takes a spare, writes a head into it and gives it a name.
-local START_CALLS <const> = { 4, 5, 6 }
+local START_CALLS <const> = { 4, 5, 6, 7 }
 
 local Case = {}
 Case.__index = Case
 
+local function data_of(self, id)
+  return self.disk.below .. "/" .. self.name .. "-" .. id
+end
+
 local function options_of(self, id)
   return {
-    "--data", self.disk.below .. "/" .. self.name .. "-" .. id, "--segment-bytes", "4096", "--snapshot-threshold", "20",
-    "--log-level", "warn",
+    "--data", data_of(self, id), "--segment-bytes", tostring(self.segment_bytes),
+    "--snapshot-threshold", tostring(SNAPSHOT_THRESHOLD), "--log-level", "warn",
   }
 end
 
@@ -57,11 +72,15 @@ local function acknowledged(result)
   return result and result.ok
 end
 
+local function value_of(self)
+  return self.seq .. (self.recycled and IS_LARGE[self.seq] and LARGE_VALUE or VALUE)
+end
+
 -- The next write; or again the one that got no answer. Whether it was acknowledged.
 function Case:write()
   if not self.pending then
     self.seq = self.seq + 1
-    self.pending = { key = "key-" .. self.seq % KEYS, value = self.seq .. VALUE, seq = self.seq }
+    self.pending = { key = "key-" .. self.seq % KEYS, value = value_of(self), seq = self.seq }
   end
   local write <const> = self.pending
   if not acknowledged(self.client:put(write.key, write.value, { seq = write.seq })) then return false end
@@ -70,11 +89,20 @@ function Case:write()
   return true
 end
 
+-- Until the large segment is one no more, or the process is dead.
+function Case:wait_recycled()
+  local child <const> = self.cluster.processes.n1
+  local segment <const> = data_of(self, "n1") .. LARGE_SEGMENT
+  local ok = task.wait_until(function() return child.exit_status or not uv.fs_stat(segment) end, END_MS)
+  if not ok then error("the first segment with a large write is not recycled", 0) end
+end
+
 function Case:write_until_it_dies()
+  local child <const> = self.cluster.processes.n1
   for _ = 1, WRITES_MAX do
     if not self:write() then break end
+    if self.recycled and self.seq == SNAPSHOT_THRESHOLD then self:wait_recycled() end
   end
-  local child <const> = self.cluster.processes.n1
   -- It may live on when the call never came.
   if self.pending then task.wait_until(function() return child.exit_status end, END_MS) end
   local status <const> = child.exit_status
@@ -107,15 +135,26 @@ end
 
 -- Killed at a call, if it comes to it, or soon after.
 local function kill_a_start(self, call)
+  if self.recycled then self.segment_bytes = 4 * SEGMENT_BYTES end
   self.names = true
   if self:start(call) then self:write() end
   self:stop()
+end
+
+-- A segment with a large write, behind a small one.
+local function write_large_segment(self)
+  self.segment_bytes = SEGMENT_BYTES
+  self:start()
+  self:write()
+  self:stop()
+  self.segment_bytes = 2 * SEGMENT_BYTES
 end
 
 -- Whether the call came at all. `start_call`: of the second kill, in the start behind the first one.
 local function play(self, spec, call, power, start_call)
   self.name, self.names = ("%d-%s%s"):format(call, power, start_call or ""), spec.names
   self.seq, self.expected, self.pending = 0, {}, nil
+  if self.recycled then write_large_segment(self) end
   if self:start(call) then self:write_until_it_dies() end
   local came <const> = self.cluster.processes.n1.exit_status ~= nil
   self:stop()
@@ -144,7 +183,9 @@ end
 -- @treturn integer how many calls were killed
 function M.run(spec)
   local folder <close> = lossy.folder(spec.folder)
-  local self = setmetatable({ disk = lossy.disk(folder.path) }, Case)
+  local self = setmetatable({
+    disk = lossy.disk(folder.path), recycled = spec.recycled, segment_bytes = SEGMENT_BYTES,
+  }, Case)
   local c <close> = cluster.start {
     size = 1, idle = true, options = function(id) return options_of(self, id) end,
     env = function() return self.env end,

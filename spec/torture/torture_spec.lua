@@ -13,6 +13,7 @@ describe("durable nodes", function()
   end)
 
   it("keep it whichever call the kill takes the place of", function()
-    assert.equal(5, sweep.run { first = 27, last = 27, names = true })
+    assert.equal(6, sweep.run { first = 27, last = 27, names = true })
+    assert.equal(6, sweep.run { first = 35, last = 35, names = true, recycled = true })
   end)
 end)
