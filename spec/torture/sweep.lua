@@ -11,9 +11,9 @@
 -- snapshots are small, so that there is much to interrupt.
 --
 -- With `recycled`, the name of a recycled segment matters. Large writes are the first of a directory, whose segment is
--- recycled behind the snapshot at the 20th, and the 21st, for which that segment is the only spare with room. Each start
--- has larger segments than the one before: so what stood in front of that segment is too small to become a spare that
--- would be taken first, and in the last start the other spares are, too.
+-- recycled behind the snapshot at the 20th, and the 21st, for which that segment is the only spare with room. Each
+-- start has larger segments than the one before: so what stood in front of that segment is too small to become a spare
+-- that would be taken first, and in the last start the other spares are, too.
 local cluster = require "kvserver.cluster"
 local lossy = require "spec.torture.lossy"
 local task = require "kvserver.task"

@@ -4,10 +4,6 @@
 
 #include "base/check.h"
 
-static void encode_visited(void *context, const struct log_entry *entry) {
-  log_entry_encode(context, entry->term, entry->command);
-}
-
 static void apply_entry(struct raftnode *node, const struct log_entry *entry) {
   struct apply_result result = {.ok = true, .err_msg = ""};
   if (entry->command.len == 0) {
@@ -29,8 +25,7 @@ void raftnode_apply(struct raftnode *node) {
   struct log_store *log = node->storage->log;
   uint64_t first = node->last_applied + 1;
   uint64_t last = log->ops->batch_end(log, first, commit, NODE_APPLY_BYTES_MAX);
-  buffer_clear(&node->scratch);
-  if (log->ops->read_range(log, first, last, encode_visited, &node->scratch) != STATUS_OK) {
+  if (raftnode_read_entries(node, first, last) != STATUS_OK) {
     raftnode_fail(node);
     return;
   }

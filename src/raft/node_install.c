@@ -7,9 +7,9 @@
  *
  * One piece at a time; what comes meanwhile is not answered, and the leader sends it again. Pieces are numbered by
  * their offset, so a doubled, late or early one changes nothing: the answer says where to go on. Another snapshot (a
- * newer one, or of another leader that has none of this index) takes the place of a half received one when its first
- * piece comes; one of the same index and term goes on, whoever sends it. After a restart it begins anew. A snapshot
- * that contradicts itself, or finds no room, is dropped, and begins anew after a while.
+ * newer one, or of another leader that has none of this index) takes the place of a half received one with
+ * whatever piece comes; one of the same index and term goes on, whoever sends it. After a restart it begins anew. A
+ * snapshot that contradicts itself, or finds no room, is dropped, and begins anew after a while.
  *
  * A crash after publishing and before the storage's record leaves what raft_restart completes. */
 #include "raft/node_state.h"
@@ -126,7 +126,7 @@ static void whole(struct raftnode *node) {
   struct raft_event event = {.type = RAFT_EVENT_SNAPSHOT, .index = mark.index, .term = mark.term};
   if (!node->failed) raftnode_step(node, &event, bytes_make(NULL, 0), NULL);
   bool ahead = mark.index > node->last_applied && node->core.commit_index >= mark.index;
-  if (ahead && !node->failed) raftnode_install(node);
+  if (ahead && !node->failed) raftnode_install(node, RAFT_INSTALL_KEEP);
   incoming->stale = true; /* what is left of it goes with the next work */
   if (!node->failed) answer(node, node->core.commit_index >= mark.index);
   incoming->offset = 0;
@@ -150,11 +150,11 @@ static void done(struct raftnode *node, struct raft_work *work) {
 }
 
 /* The log follows the core; the state comes at once, whole. */
-void raftnode_install(struct raftnode *node) {
+void raftnode_install(struct raftnode *node, enum raft_install_action action) {
   struct incoming *incoming = node->incoming;
   struct snapshot_mark mark = incoming->mark;
   struct log_store *log = node->storage->log;
-  if (node->out.install == RAFT_INSTALL_RESET) {
+  if (action == RAFT_INSTALL_RESET) {
     if (log->ops->reset(log, mark.index, mark.term) != STATUS_OK) raftnode_fail(node);
     raftnode_orphan_from(node, mark.index + 1);
     node->snapshot = mark;

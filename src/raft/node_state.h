@@ -173,6 +173,9 @@ void raftnode_receive_read(struct raftnode *node, const struct raft_message *mes
 void raftnode_receive_read_reply(struct raftnode *node, const struct raft_message *message);
 void raftnode_done_read(struct raftnode *node, struct raft_wait *wait, enum status status);
 
+/* Encoded entries of the log into node->scratch. STATUS_NOT_FOUND when the first one has been cut. */
+enum status raftnode_read_entries(struct raftnode *node, uint64_t first, uint64_t last);
+
 /* ---- node_apply.c ---- */
 
 /* Applies committed entries, a bounded amount. */
@@ -196,8 +199,8 @@ void raftnode_end_taking(struct raftnode *node); /* in raftnode_destroy */
 
 /* A piece that the core says to take; the token is answered when it is done. */
 void raftnode_take_piece(struct raftnode *node, const struct raft_message *message, struct bytes piece, void *token);
-/* The state becomes that of the received snapshot; the log is what out.install says. */
-void raftnode_install(struct raftnode *node);
+/* The state becomes that of the received snapshot; the log is kept, or reset. */
+void raftnode_install(struct raftnode *node, enum raft_install_action action);
 /* What was received of a snapshot goes when nobody needs it any more. */
 void raftnode_drop_incoming(struct raftnode *node);
 void raftnode_end_incoming(struct raftnode *node);

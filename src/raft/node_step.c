@@ -75,7 +75,7 @@ static void carry_out_disk(struct raftnode *node, struct bytes entries) {
     must_store(node, log->ops->delete_from(log, out->truncate_from));
     raftnode_orphan_from(node, out->truncate_from);
   }
-  if (out->install == RAFT_INSTALL_KEEP || out->install == RAFT_INSTALL_RESET) raftnode_install(node);
+  if (out->install == RAFT_INSTALL_KEEP || out->install == RAFT_INSTALL_RESET) raftnode_install(node, out->install);
   carry_out_append(node, entries);
   if (out->hard_state_changed)
     must_store(node, node->storage->stable->ops->save(node->storage->stable, &out->hard_state));
@@ -91,18 +91,24 @@ static bool is_request(const struct raft_message *message) {
          message->type == RAFT_READ || message->type == RAFT_INSTALL;
 }
 
+enum status raftnode_read_entries(struct raftnode *node, uint64_t first, uint64_t last) {
+  struct log_store *log = node->storage->log;
+  buffer_clear(&node->scratch);
+  return log->ops->read_range(log, first, last, encode_visited, &node->scratch);
+}
+
 /* A message that waited for the disk may find that its entries have been cut meanwhile; then the peer gets a snapshot.
  */
-static enum status read_entries(struct raftnode *node, const struct raft_append *append) {
-  struct log_store *log = node->storage->log;
-  if (append->entries_count == 0) return STATUS_OK;
-  uint64_t last = append->prev_index + append->entries_count;
-  return log->ops->read_range(log, append->prev_index + 1, last, encode_visited, &node->scratch);
+static enum status read_entries_of(struct raftnode *node, const struct raft_message *message) {
+  const struct raft_append *append = &message->as.append;
+  if (message->type == RAFT_APPEND && append->entries_count > 0)
+    return raftnode_read_entries(node, append->prev_index + 1, append->prev_index + append->entries_count);
+  buffer_clear(&node->scratch);
+  return STATUS_OK;
 }
 
 static void send_request(struct raftnode *node, const struct raft_message *message) {
-  buffer_clear(&node->scratch);
-  enum status status = message->type == RAFT_APPEND ? read_entries(node, &message->as.append) : STATUS_OK;
+  enum status status = read_entries_of(node, message);
   if (status == STATUS_NOT_FOUND) return;
   must_store(node, status);
   if (node->failed) return;

@@ -10,16 +10,14 @@ enum { READ_BYTES = 1 << 20 };
 static const char advice[] =
     "move the data directory away and let the node catch up from the others, or restore a copy";
 
-static enum status read_whole(struct snapshot_store *store, struct snapshot_reader *reader, uint64_t total,
-                              struct kvsm_restore *restore, const struct restart_progress *progress,
-                              struct error *err) {
+static enum status read_whole(struct snapshot_store *store, struct snapshot_reader *reader,
+                              struct kvsm_restore *restore, struct error *err) {
   uint8_t *piece = xmalloc(READ_BYTES);
   enum status status = STATUS_OK;
   size_t got = READ_BYTES;
   for (uint64_t offset = 0; status == STATUS_OK && got == READ_BYTES; offset += got) {
     status = store->ops->read(store, reader, offset, piece, READ_BYTES, &got, err);
     if (status == STATUS_OK) status = kvsm_restore_feed(restore, bytes_make(piece, got), err);
-    if (progress != NULL) progress->tell(progress->context, offset, total);
   }
   free(piece);
   return status;
@@ -40,14 +38,14 @@ static enum status finish(struct kvsm_restore *restore, struct snapshot_mark mar
 }
 
 static enum status restore_state(struct snapshot_store *store, struct snapshot_mark mark, struct kvsm *sm,
-                                 const struct restart_progress *progress, struct error *err) {
+                                 struct error *err) {
   struct snapshot_reader *reader;
   uint64_t total;
   enum status status = store->ops->open(store, mark, &reader, &total, err);
   if (status != STATUS_OK) return status;
   struct kvsm_restore *restore = kvsm_restore_begin();
   struct error why = {""};
-  status = read_whole(store, reader, total, restore, progress, &why);
+  status = read_whole(store, reader, restore, &why);
   store->ops->close(store, reader);
   if (status == STATUS_OK) return finish(restore, mark, sm, err);
   kvsm_restore_abort(restore);
@@ -80,15 +78,14 @@ static enum status check_relied_on(struct raft_storage *storage, struct snapshot
   return there ? STATUS_OK : refuse(relied_on, "the log relies on it, but it is not there", err);
 }
 
-enum status raft_restart(struct raft_storage *storage, struct kvsm *sm, const struct restart_progress *progress,
-                         struct error *err) {
+enum status raft_restart(struct raft_storage *storage, struct kvsm *sm, struct error *err) {
   struct snapshot_store *store = storage->snapshots;
   struct snapshot_mark newest = {0};
   enum status status = store->ops->newest(store, &newest, err);
   if (status != STATUS_OK && status != STATUS_NOT_FOUND) return status;
   status = check_relied_on(storage, newest, err);
   if (status != STATUS_OK || newest.index == 0) return status;
-  status = restore_state(store, newest, sm, progress, err);
+  status = restore_state(store, newest, sm, err);
   if (status != STATUS_OK) return status;
   bool known = storage->ops->snapshot(storage).index == newest.index;
   status = known ? STATUS_OK : record(storage, newest);

@@ -6,20 +6,13 @@
 #include "kvsm/kvsm.h"
 #include "raft/storage/storage.h"
 
-/* Called now and then; `bytes` of the snapshot's `total` are read. */
-struct restart_progress {
-  void *context;
-  void (*tell)(void *context, uint64_t bytes, uint64_t total);
-};
-
 /* `sm` is empty, and becomes the state as of the newest snapshot; it stays empty when there is none. The storage knows
  * of that snapshot then: a crash may have come between its publishing and the storage's record of it, of an own one or
- * of a leader's, which the log need not match. What is written here is durable with the node's first sync. `progress`
- * may be NULL. Any thread that owns both.
+ * of a leader's, which the log need not match. What is written here is durable with the node's first sync. Any
+ * thread that owns both.
  *
  * STATUS_CORRUPT when a snapshot is damaged, or the storage relies on one that is not there; `err` says which and what
  * to do. Else what the store says. */
-enum status raft_restart(struct raft_storage *storage, struct kvsm *sm, const struct restart_progress *progress,
-                         struct error *err);
+enum status raft_restart(struct raft_storage *storage, struct kvsm *sm, struct error *err);
 
 #endif

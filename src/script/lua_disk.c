@@ -18,6 +18,7 @@
 #include "io/disk.h"
 #include "script/bindings.h"
 #include "script/lua_buffer.h"
+#include "script/lua_result.h"
 
 #define FILE_TYPE "kvserver.disk.file"
 
@@ -89,23 +90,9 @@ uint64_t lua_disk_check_count(lua_State *L, int arg) {
   return (uint64_t)count;
 }
 
-static int push_failure(lua_State *L, enum status status, const struct error *err) {
-  luaL_pushfail(L);
-  lua_pushstring(L, status_name(status));
-  lua_pushstring(L, err->text);
-  return 3;
-}
-
-/* true, or the failure. */
-static int push_result(lua_State *L, enum status status, const struct error *err) {
-  if (status != STATUS_OK) return push_failure(L, status, err);
-  lua_pushboolean(L, true);
-  return 1;
-}
-
 /* The number, or the failure. */
 static int push_number(lua_State *L, enum status status, uint64_t number, const struct error *err) {
-  if (status != STATUS_OK) return push_failure(L, status, err);
+  if (status != STATUS_OK) return lua_push_failure(L, status, err);
   lua_pushinteger(L, (lua_Integer)number);
   return 1;
 }
@@ -119,7 +106,7 @@ static int open_disk(lua_State *L) {
   struct lua_disk *disk = lua_disk_push(L);
   struct error err;
   enum status status = io_disk_open(root, how, &disk->base, &err);
-  return status == STATUS_OK ? 1 : push_failure(L, status, &err);
+  return status == STATUS_OK ? 1 : lua_push_failure(L, status, &err);
 }
 
 static int disk_close(lua_State *L) {
@@ -134,7 +121,7 @@ static int disk_lock(lua_State *L) {
   luaL_argcheck(L, disk->simulated == NULL, 1, "a simulated disk has no lock");
   struct error err;
   enum status status = io_disk_lock(disk->base, &err);
-  return push_result(L, status, &err);
+  return lua_push_result(L, status, &err);
 }
 
 static int disk_open(lua_State *L) {
@@ -147,7 +134,7 @@ static int disk_open(lua_State *L) {
   luaL_setmetatable(L, FILE_TYPE);
   struct error err;
   enum status status = disk->base->ops->open(disk->base, name, how, &handle->file, &err);
-  if (status != STATUS_OK) return push_failure(L, status, &err);
+  if (status != STATUS_OK) return lua_push_failure(L, status, &err);
   handle->shared = disk;
   lua_disk_keep(disk);
   return 1;
@@ -165,21 +152,21 @@ static int disk_rename(lua_State *L) {
   luaL_argcheck(L, directory_len(to) == len && memcmp(from, to, len) == 0, 3, "expected the same directory");
   struct error err;
   enum status status = disk->ops->rename(disk, from, to, &err);
-  return push_result(L, status, &err);
+  return lua_push_result(L, status, &err);
 }
 
 static int disk_remove(lua_State *L) {
   struct disk *disk = lua_disk_check(L, 1)->base;
   struct error err;
   enum status status = disk->ops->remove(disk, lua_disk_check_name(L, 2), &err);
-  return push_result(L, status, &err);
+  return lua_push_result(L, status, &err);
 }
 
 static int disk_make_directory(lua_State *L) {
   struct disk *disk = lua_disk_check(L, 1)->base;
   struct error err;
   enum status status = disk->ops->make_directory(disk, lua_disk_check_name(L, 2), &err);
-  return push_result(L, status, &err);
+  return lua_push_result(L, status, &err);
 }
 
 static const char *directory_or_root(lua_State *L, int arg) {
@@ -190,7 +177,7 @@ static int disk_sync_directory(lua_State *L) {
   struct disk *disk = lua_disk_check(L, 1)->base;
   struct error err;
   enum status status = disk->ops->sync_directory(disk, directory_or_root(L, 2), &err);
-  return push_result(L, status, &err);
+  return lua_push_result(L, status, &err);
 }
 
 /* Collected first: making a table may raise, and must not within the visit. */
@@ -204,7 +191,7 @@ static int disk_list(lua_State *L) {
   struct buffer *names = lua_buffer_push(L);
   struct error err;
   enum status status = disk->ops->list(disk, name, collect_name, names, &err);
-  if (status != STATUS_OK) return push_failure(L, status, &err);
+  if (status != STATUS_OK) return lua_push_failure(L, status, &err);
   lua_getglobal(L, "table");
   lua_getfield(L, -1, "sort");
   lua_newtable(L);
@@ -263,7 +250,7 @@ static int file_read(lua_State *L) {
   struct error err;
   enum status status = disk->ops->read(disk, handle->file, offset, data, (size_t)len, &got, &err);
   luaL_pushresultsize(&out, got);
-  return status == STATUS_OK ? 1 : push_failure(L, status, &err);
+  return status == STATUS_OK ? 1 : lua_push_failure(L, status, &err);
 }
 
 static int file_write(lua_State *L) {
@@ -275,7 +262,7 @@ static int file_write(lua_State *L) {
   luaL_argcheck(L, offset <= LUA_MAXINTEGER - len, 2, "too far");
   struct error err;
   enum status status = disk->ops->write(disk, handle->file, offset, bytes_make(data, len), &err);
-  return push_result(L, status, &err);
+  return lua_push_result(L, status, &err);
 }
 
 static int file_sync(lua_State *L) {
@@ -283,7 +270,7 @@ static int file_sync(lua_State *L) {
   struct file_handle *handle = check_file(L, &disk);
   struct error err;
   enum status status = disk->ops->sync(disk, handle->file, &err);
-  return push_result(L, status, &err);
+  return lua_push_result(L, status, &err);
 }
 
 static int file_size(lua_State *L) {
@@ -300,7 +287,7 @@ static int file_truncate(lua_State *L) {
   struct file_handle *handle = check_writable(L, &disk);
   struct error err;
   enum status status = disk->ops->truncate(disk, handle->file, lua_disk_check_count(L, 2), &err);
-  return push_result(L, status, &err);
+  return lua_push_result(L, status, &err);
 }
 
 /* ---- the module ---- */

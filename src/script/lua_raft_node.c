@@ -274,7 +274,7 @@ int lua_raft_node_create(lua_State *L) {
   handle->sm = kvsm_create();
   struct raft_storage *base = mem_storage_base(handle->storage->memory);
   struct error err;
-  if (raft_restart(base, handle->sm, NULL, &err) != STATUS_OK) return luaL_error(L, "%s", err.text);
+  if (raft_restart(base, handle->sm, &err) != STATUS_OK) return luaL_error(L, "%s", err.text);
   handle->node = raftnode_create(&options, base, &handle->transport, handle->sm, handle->now_ms);
   raftnode_on_applied(handle->node, on_applied, handle);
   raftnode_on_installed(handle->node, on_installed, handle);

@@ -22,6 +22,7 @@
 #include "script/bindings.h"
 #include "script/lua_buffer.h"
 #include "script/lua_disk.h"
+#include "script/lua_result.h"
 
 #define STORE_TYPE  "kvserver.snapshots"
 #define WRITER_TYPE "kvserver.snapshots.writer"
@@ -57,19 +58,6 @@ static void drop(struct shared *shared) {
   if (shared->files != NULL) snapshot_files_close(shared->files);
   if (shared->disk != NULL) lua_disk_drop(shared->disk);
   free(shared);
-}
-
-static int push_failure(lua_State *L, enum status status, const struct error *err) {
-  luaL_pushfail(L);
-  lua_pushstring(L, status_name(status));
-  lua_pushstring(L, err->text);
-  return 3;
-}
-
-static int push_result(lua_State *L, enum status status, const struct error *err) {
-  if (status != STATUS_OK) return push_failure(L, status, err);
-  lua_pushboolean(L, true);
-  return 1;
 }
 
 static uint64_t check_number(lua_State *L, int arg) {
@@ -109,7 +97,7 @@ static int open_files(lua_State *L) {
   struct shared *shared = push_store(L);
   struct error err = {""};
   enum status status = snapshot_files_open(disk->base, &shared->files, &err);
-  if (status != STATUS_OK) return push_failure(L, status, &err);
+  if (status != STATUS_OK) return lua_push_failure(L, status, &err);
   shared->base = snapshot_files_base(shared->files);
   shared->disk = disk;
   lua_disk_keep(disk);
@@ -137,7 +125,7 @@ static int store_save(lua_State *L) {
   const char *data = luaL_checklstring(L, 4, &len);
   struct error err = {""};
   enum status status = snapshot_save(store, mark, bytes_make(data, len), &err);
-  return push_result(L, status, &err);
+  return lua_push_result(L, status, &err);
 }
 
 static int store_load(lua_State *L) {
@@ -146,7 +134,7 @@ static int store_load(lua_State *L) {
   struct snapshot_mark mark;
   struct error err = {""};
   enum status status = snapshot_load(store, &mark, data, &err);
-  if (status != STATUS_OK) return push_failure(L, status, &err);
+  if (status != STATUS_OK) return lua_push_failure(L, status, &err);
   push_mark(L, mark);
   lua_buffer_push_string(L, data);
   return 3;
@@ -157,7 +145,7 @@ static int store_newest(lua_State *L) {
   struct snapshot_mark mark;
   struct error err = {""};
   enum status status = store->ops->newest(store, &mark, &err);
-  if (status != STATUS_OK) return push_failure(L, status, &err);
+  if (status != STATUS_OK) return lua_push_failure(L, status, &err);
   push_mark(L, mark);
   return 2;
 }
@@ -166,7 +154,7 @@ static int store_remove_before(lua_State *L) {
   struct snapshot_store *store = check_store(L)->base;
   struct error err = {""};
   enum status status = store->ops->remove_before(store, check_number(L, 2), &err);
-  return push_result(L, status, &err);
+  return lua_push_result(L, status, &err);
 }
 
 /* ---- writers ---- */
@@ -184,7 +172,7 @@ static int store_create(lua_State *L) {
   luaL_setmetatable(L, WRITER_TYPE);
   struct error err = {""};
   enum status status = shared->base->ops->create(shared->base, &handle->writer, &err);
-  if (status != STATUS_OK) return push_failure(L, status, &err);
+  if (status != STATUS_OK) return lua_push_failure(L, status, &err);
   handle->shared = shared;
   shared->users++;
   return 1;
@@ -203,7 +191,7 @@ static int writer_write(lua_State *L) {
   const char *data = luaL_checklstring(L, 2, &len);
   struct error err = {""};
   enum status status = store->ops->write(store, handle->writer, bytes_make(data, len), &err);
-  return push_result(L, status, &err);
+  return lua_push_result(L, status, &err);
 }
 
 static int writer_publish(lua_State *L) {
@@ -213,7 +201,7 @@ static int writer_publish(lua_State *L) {
   struct error err = {""};
   enum status status = store->ops->publish(store, handle->writer, mark, &err);
   forget_writer(handle);
-  return push_result(L, status, &err);
+  return lua_push_result(L, status, &err);
 }
 
 static int writer_discard(lua_State *L) {
@@ -244,7 +232,7 @@ static int store_open(lua_State *L) {
   uint64_t bytes;
   struct error err = {""};
   enum status status = shared->base->ops->open(shared->base, mark, &handle->reader, &bytes, &err);
-  if (status != STATUS_OK) return push_failure(L, status, &err);
+  if (status != STATUS_OK) return lua_push_failure(L, status, &err);
   handle->shared = shared;
   shared->users++;
   lua_pushinteger(L, (lua_Integer)bytes);
@@ -263,7 +251,7 @@ static int reader_read(lua_State *L) {
   struct error err = {""};
   enum status status = store->ops->read(store, handle->reader, offset, data, (size_t)len, &got, &err);
   luaL_pushresultsize(&out, got);
-  return status == STATUS_OK ? 1 : push_failure(L, status, &err);
+  return status == STATUS_OK ? 1 : lua_push_failure(L, status, &err);
 }
 
 static int reader_close(lua_State *L) {

@@ -117,7 +117,7 @@ enum status durable_open(struct durable *durable, const struct config *config, s
   enum status status = datadir_open(config, &durable->watch, &durable->disk, err);
   if (status == STATUS_OK) status = snapshot_files_open(durable->disk, &durable->snapshots, err);
   if (status == STATUS_OK) status = open_log(durable, config, err);
-  if (status == STATUS_OK) status = raft_restart(wal_base(durable->wal), sm, NULL, err);
+  if (status == STATUS_OK) status = raft_restart(wal_base(durable->wal), sm, err);
   return status;
 }
 

@@ -184,7 +184,7 @@ static enum status restore(struct sim_node *node, struct error *err) {
   struct sim_check *check = &node->world->check;
   struct kvsm_stats stats;
   sim_check_started(check, node->number, &node->disk.ledger);
-  enum status status = raft_restart(&node->disk.base, node->sm, NULL, err);
+  enum status status = raft_restart(&node->disk.base, node->sm, err);
   if (status != STATUS_OK) return status;
   kvsm_stats(node->sm, &stats);
   if (stats.last_applied < node->disk.ledger.published.index)
