@@ -54,7 +54,7 @@ end
 
 -- A round of ours, with what it used up per PUT.
 local function own_round(nodes, used)
-  local before <const> = usage.of(nodes:pids())
+  local before <const> = usage.of(nodes:pids(), disk)
   local figures <const> = load(nodes.url, "PUT", CONNECTIONS)
   local since <const> = usage.since(before)
   used.cpu_us[#used.cpu_us + 1] = since.cpu_s * 1e6 / figures.requests
