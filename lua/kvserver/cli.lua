@@ -95,6 +95,12 @@ local function set_arg(program, arguments, script_index, script)
   return table.unpack(arg)
 end
 
+-- A file of scenarios has declared them; now they are told.
+local function tell_scenarios()
+  local scenario <const> = package.loaded["kvserver.scenario"]
+  if scenario and #scenario.list > 0 then os.exit(scenario.finish(_G.arg), true) end
+end
+
 local function run_script(program, arguments, script_index, script)
   local chunk, why
   if script == "-" then
@@ -106,7 +112,9 @@ local function run_script(program, arguments, script_index, script)
     io.stderr:write("kvserver: ", why, "\n")
     os.exit(1, true)
   end
-  return chunk(set_arg(program, arguments, script_index, script))
+  local results <const> = table.pack(chunk(set_arg(program, arguments, script_index, script)))
+  tell_scenarios()
+  return table.unpack(results, 1, results.n)
 end
 
 -- What the file says, with the flags over it.

@@ -74,13 +74,16 @@ end
 -- @tparam[opt] integer steps how long to look
 -- @treturn string "pass", "fail" or "undecided"
 -- @treturn ?string with "fail": which operation cannot be explained, what it saw and what it could have seen
+-- @treturn ?table with "fail": op (that operation) and states (the values that it could have seen; count of them, nil
+-- is none)
 function M.check(history, steps)
   local ops, values = as_numbers(history)
   local verdict, report = sim.linear(ops, steps)
   if verdict ~= "fail" then return verdict end
   local states = {}
   for i, number in ipairs(report.states) do states[i] = values[number] end
-  return verdict, M.explain(history[report.op], states, #report.states)
+  local op <const>, count <const> = history[report.op], #report.states
+  return verdict, M.explain(op, states, count), { op = op, states = states, count = count }
 end
 
 -- An operation of a world's history, whose values are numbers with 0 for none, as M.explain shows it.

@@ -1,0 +1,231 @@
+--- A client in a scenario: it goes where the leader is, retries as it is told, and writes down what it saw.
+local duration = require "kvserver.scenario.duration"
+
+local M = {}
+
+local Client = {}
+Client.__index = Client
+
+local TIMEOUT <const> = "5s"
+local ATTEMPT_MS <const> = 1000 -- of one request, when there may be another
+local PAUSE_MS <const> = 20 -- before a node is asked again
+local RETRY <const> = { none = true, same_seq = true }
+
+--- Makes a client. `c:client` does this.
+-- @verb c:client{id=, via=, read=, timeout="5s", retry="same_seq"}
+-- @tparam table cluster
+-- @tparam[opt] table options id (its client_id, one that nobody else has; false: it has none, and its writes are not
+-- told from each other), via (a node that it always asks first; else the last leader it heard of), read ("readindex" or
+-- "stale"), timeout (of an operation, retries included), retry ("same_seq": a request whose outcome is unknown is asked
+-- again with its seq; "none": once)
+-- @return the client
+function M.new(cluster, options)
+  options = options or {}
+  local retry <const> = options.retry or "same_seq"
+  if not RETRY[retry] then error('retry: expected "same_seq" or "none", got ' .. tostring(retry), 3) end
+  cluster.clients_count = (cluster.clients_count or 0) + 1
+  local name <const> = options.id or "c" .. cluster.clients_count
+  return setmetatable({
+    cluster = cluster, world = cluster.world, history = cluster.history, name = name,
+    client_id = options.id ~= false and name or nil, via = options.via, read = options.read,
+    timeout_ms = duration.ms(options.timeout, TIMEOUT), retry = retry, seq = 0, next_node = cluster.clients_count,
+  }, Client)
+end
+
+-- ---- one operation ----
+
+-- Answers that say that nothing was done, by anyone, because of this request.
+local NOT_DONE <const> = {
+  not_leader = true, no_leader = true, overloaded = true, disk_full = true, bad_request = true, too_large = true,
+}
+-- Such answers that another node, or a later moment, may better.
+local MAY_PASS <const> = { not_leader = true, no_leader = true, overloaded = true, disk_full = true }
+
+local function choose_node(self)
+  if self.target then return self.target end
+  if self.via then return self.via.id end
+  self.next_node = self.next_node + 1
+  local ids <const> = self.world.ids
+  return ids[self.next_node % #ids + 1]
+end
+
+local function hint_of(answer)
+  local id = answer.leader_hint and answer.leader_hint.leader_id
+  return id and id ~= "" and id or nil
+end
+
+-- Asks one node; what came of it: "done", "not_done" (by this attempt), "unknown".
+local function attempt(self, request, deadline, attempts)
+  local node <const> = choose_node(self)
+  local left <const> = deadline - self.world:now()
+  local limit <const> = self.retry ~= "none" and math.min(left, ATTEMPT_MS) or left
+  local tried = { node = node, at = self.world:now() }
+  attempts[#attempts + 1] = tried
+  local answer, why = self.world:operate(node, request, math.max(1, limit))
+  tried.answer = answer and (answer.err_code or "ok") or why
+  self.target = nil
+  if not answer then return why == "connect" and "not_done" or "unknown", nil, why end
+  if answer.err_code == "timeout" then return request.is_read and "not_done" or "unknown", answer end
+  if NOT_DONE[answer.err_code] then
+    self.target = hint_of(answer)
+    return "not_done", answer
+  end
+  self.target = node
+  return "done", answer, node
+end
+
+-- Whether it is worth asking again.
+local function may_retry(self, state, answer, redirected)
+  if state == "not_done" and answer and answer.err_code == "not_leader" and redirected < #self.world.ids then
+    return true
+  end
+  if self.retry == "none" then return false end
+  return state == "unknown" or not answer or MAY_PASS[answer.err_code] or answer.err_code == "timeout"
+end
+
+-- Until there is an answer, the time is over, or it must not be asked again. What is known then, the answer, the node
+-- that gave it, and the attempts.
+local function ask(self, request)
+  local deadline <const> = self.world:now() + self.timeout_ms
+  local attempts, unsure, redirected = {}, false, 0
+  while true do
+    local state, answer, detail = attempt(self, request, deadline, attempts)
+    if state == "done" then return "ok", answer, attempts, detail end
+    unsure = unsure or state == "unknown"
+    redirected = redirected + 1
+    local again <const> = may_retry(self, state, answer, redirected)
+    if not again or self.world:now() + PAUSE_MS >= deadline then
+      return unsure and not request.is_read and "unknown" or "fail", answer, attempts, nil, detail
+    end
+    if not self.target then self.world:sleep(PAUSE_MS) end
+  end
+end
+
+local function finish(self, ops, outcome, node, attempts)
+  for _, op in ipairs(ops) do
+    op.outcome, op.node, op.attempts = outcome, node, attempts
+    if outcome ~= "unknown" then op.returned = self.world:now() end
+  end
+end
+
+-- What the caller gets: the answer's fields and what became of the operation.
+local function result_of(outcome, answer, node, detail)
+  local result = {}
+  for name, value in pairs(answer or {}) do result[name] = value end
+  result.outcome, result.node = outcome, node
+  if not answer then result.ok, result.err_code = false, detail end
+  return result
+end
+
+local function run(self, request, ops, see)
+  local outcome, answer, attempts, node, detail = ask(self, request)
+  if outcome == "ok" then see(answer) end
+  finish(self, ops, outcome, node, attempts)
+  return result_of(outcome, answer, node, detail)
+end
+
+-- ---- the verbs ----
+
+local function begin(self, kind, key, fields)
+  local op = fields or {}
+  op.client, op.kind, op.key = self.name, kind, key
+  return self.history:begin(op)
+end
+
+local function write_request(self, fields, options)
+  if self.client_id then
+    self.seq = self.seq + 1
+    fields.client_id, fields.seq = self.client_id, options and options.seq or self.seq
+  end
+  return fields
+end
+
+local function read_request(self, fields, options)
+  fields.is_read = true
+  fields.read = options and options.read or self.read
+  fields.min_index = options and options.min_index
+  return fields
+end
+
+--- Reads a key: `value`, nil when there is none.
+-- @verb client:get(key, {read=, min_index=})
+-- @treturn table outcome ("ok", "fail" or "unknown"), ok, err_code, value, node
+function Client:get(key, options)
+  local request <const> = read_request(self, { op = "get", key = key }, options)
+  local op = begin(self, "get", key, { stale = request.read == "stale" or nil })
+  return run(self, request, { op }, function(answer) op.saw = answer.value end)
+end
+
+--- Writes a key.
+-- @verb client:put(key, value)
+function Client:put(key, value, options)
+  local request <const> = write_request(self, { op = "put", key = key, value = value }, options)
+  local op = begin(self, "put", key, { value = value, seq = request.seq })
+  return run(self, request, { op }, function() end)
+end
+
+--- Writes a key if it has the expected value ("": none).
+-- @verb client:cas(key, expected, value)
+-- @treturn table ok is false and err_code "cas_failed" when it has another one; the outcome is "ok" then, too
+function Client:cas(key, expected, value, options)
+  local request <const> = write_request(self, { op = "cas", key = key, expected = expected, value = value }, options)
+  local op = begin(self, "cas", key, {
+    expected = expected ~= "" and expected or nil, value = value, seq = request.seq,
+  })
+  return run(self, request, { op }, function(answer) op.saw = answer.ok end)
+end
+
+--- Removes a key: `deleted` is 1 or 0.
+-- @verb client:delete(key)
+function Client:delete(key, options)
+  local request <const> = write_request(self, { op = "delete", key = key }, options)
+  local op = begin(self, "delete", key, { seq = request.seq })
+  return run(self, request, { op }, function(answer) op.saw = answer.deleted == 1 end)
+end
+
+local function begin_batch(self, kind, list, fields_of)
+  local number <const>, ops = self.history:batch(), {}
+  for i, item in ipairs(list) do
+    local key <const>, fields = fields_of(item)
+    fields.batch = number
+    ops[i] = begin(self, kind, key, fields)
+  end
+  return ops
+end
+
+--- Writes several keys, all or nothing.
+-- @verb client:mput{{key=, value=}, ...}
+function Client:mput(entries, options)
+  local request <const> = write_request(self, { op = "mput", entries = entries }, options)
+  local ops = begin_batch(self, "put", entries, function(entry)
+    return entry.key, { value = entry.value, seq = request.seq }
+  end)
+  return run(self, request, ops, function() end)
+end
+
+--- Reads several keys: `values`.
+-- @verb client:mget({key, ...}, {read=})
+function Client:mget(keys, options)
+  local request <const> = read_request(self, { op = "mget", keys = keys }, options)
+  local ops = begin_batch(self, "get", keys, function(key)
+    return key, { stale = request.read == "stale" or nil }
+  end)
+  return run(self, request, ops, function(answer)
+    for _, op in ipairs(ops) do op.saw = answer.values[op.key] end
+  end)
+end
+
+--- Removes several keys: `deleted` is how many there were.
+-- @verb client:mdelete{key, ...}
+function Client:mdelete(keys, options)
+  local request <const> = write_request(self, { op = "mdelete", keys = keys }, options)
+  local ops = begin_batch(self, "delete", keys, function(key) return key, { seq = request.seq } end)
+  return run(self, request, ops, function(answer)
+    local all <const> = answer.deleted == #keys or answer.deleted == 0
+    for _, op in ipairs(ops) do
+      if all then op.saw = answer.deleted > 0 else op.saw_any = true end
+    end
+  end)
+end
+
+return M

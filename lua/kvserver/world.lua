@@ -1,0 +1,31 @@
+--- Worlds: where the nodes of a scenario live. Scenarios do not see this; they use kvserver.scenario.
+--
+-- All have the same functions: `now` (milliseconds since the world began), `spawn`, `sleep`, `wait_until` and `run`
+-- (tasks and time); `start`, `stop`, `kill`, `pause`, `resume`, `wipe`, `state`, `status`, `raft_log`, `transfer`
+-- (nodes); `operate` (a request); `cut`, `mend`, `link`, `drop_next`, `hold`, `release`, `disk`, `flip`, `clock`
+-- (faults); `can` (whether there is such a fault, or why not); `fail` (ends the main task); `close`. Their docs are in
+-- kvserver.world.sim.
+local M = {}
+
+--- The names, the default first.
+M.names = { "sim", "inproc", "child" }
+
+local function is_known(name)
+  for _, known in ipairs(M.names) do
+    if name == known then return true end
+  end
+  return false
+end
+
+--- Makes a world whose nodes do not run yet.
+-- @tparam string name of M.names
+-- @tparam table spec nodes (how many), seed, config (options of all nodes), directory (for files; not in sim)
+-- @return the world, a `<close>` value
+function M.open(name, spec)
+  if not is_known(name) then
+    error(("world: expected one of %s, got %s"):format(table.concat(M.names, ", "), tostring(name)), 0)
+  end
+  return require("kvserver.world." .. name).open(spec)
+end
+
+return M

@@ -1,0 +1,263 @@
+--- The simulated world behind the scenario language: nodes of the real code in virtual time (kvserver.sim).
+--
+-- What every world has is described in kvserver.world.
+local sim = require "kvserver.sim"
+local virtual = require "kvserver.scenario.virtual"
+
+local M = {}
+
+local World = {}
+World.__index = World
+
+-- Options of a node that mean something here, as kvserver.sim has them.
+local CONFIG <const> = {
+  heartbeat_ms = "heartbeat_ms", segment_bytes = "segment_bytes", snapshot_threshold = "snapshot_threshold",
+}
+local NET <const> = { delay = "delay_us", jitter = "jitter_us", drop = "loss", dup = "duplicate", reorder = "reorder" }
+local US_PER_MS <const> = 1000
+local TRACE_RECORDS <const> = 4096
+
+local SUPPORTED <const> = {
+  lose_unsynced = true, pause = true, wipe = true, clock = true, ["net.cut"] = true, ["net.link"] = true,
+  ["net.drop_next"] = true, ["net.hold"] = true, ["disk.full"] = true, ["disk.slow"] = true,
+  ["disk.fail_fsync"] = true, ["disk.torn_next"] = true, ["disk.flip"] = true, raft_log = true, transfer = true,
+}
+local MISSING <const> = {
+  http = "simulated nodes speak no HTTP", log = "simulated nodes write no log",
+}
+
+local function world_config(spec)
+  local config = { nodes = spec.nodes, seed = spec.seed }
+  for key, value in pairs(spec.config or {}) do
+    if CONFIG[key] then config[CONFIG[key]] = value end
+    if key == "election_ms" then
+      local min, max = value:match("^(%d+)%-(%d+)$")
+      config.election_min_ms, config.election_max_ms = math.tointeger(min), math.tointeger(max)
+    end
+  end
+  return config
+end
+
+--- Makes a world whose nodes do not run yet.
+-- @tparam table spec nodes (how many), seed, config
+-- @return the world
+function M.open(spec)
+  local self = setmetatable({
+    name = "sim", virtual = true, seed = spec.seed, ids = {}, numbers = {}, torn = {}, dead = {},
+    inner = sim.world(world_config(spec)),
+  }, World)
+  for i = 1, spec.nodes do
+    self.ids[i] = "n" .. i
+    self.numbers["n" .. i] = i
+  end
+  self.tasks = virtual.new {
+    now = function() return self.inner:now() end,
+    advance = function(ms, condition) return self.inner:run(ms, condition or "answer") end,
+    answered = function() return self.inner:answered() end,
+  }
+  return self
+end
+
+--- @treturn boolean whether this world has a fault or a view
+-- @treturn ?string why not
+function World.can(_, feature)
+  return SUPPORTED[feature] == true, MISSING[feature] or "no simulated node has it"
+end
+
+-- ---- time ----
+
+function World:now()
+  return self.inner:now()
+end
+
+function World:spawn(f, ...)
+  return self.tasks:spawn(f, ...)
+end
+
+function World:sleep(ms)
+  self.tasks:wait { at = self:now() + ms }
+end
+
+function World:wait_until(condition, ms)
+  return self.tasks:wait { condition = condition, at = self:now() + ms }
+end
+
+function World:run(f)
+  return self.tasks:run(f)
+end
+
+--- Ends the main task with an error, once.
+function World:fail(why)
+  self.tasks.failure = self.tasks.failure or why
+end
+
+--- Stands still in front of an event, once.
+-- @tparam integer event its number
+-- @tparam function f called then
+function World:stop_at(event, f)
+  self.inner:stop_at(event)
+  self.tasks.on_stop = function()
+    self.inner:stop_at(nil)
+    f()
+  end
+end
+
+function World:step(count)
+  return self.inner:step(count)
+end
+
+-- ---- nodes ----
+
+function World:start(id)
+  if self.inner:status(self.numbers[id]).up then return true end
+  self.dead[id] = nil
+  local ok, why = self.inner:restart(self.numbers[id])
+  return ok, why or "its disk is full, or fails"
+end
+
+-- A clean stop: nothing that was asked for is lost.
+function World:stop(id)
+  self.inner:kill(self.numbers[id], "done")
+end
+
+function World:kill(id, how)
+  if not how.lose_unsynced then
+    self.inner:kill(self.numbers[id])
+  else
+    self.inner:crash(self.numbers[id], self.torn[id] and "cut_short" or "not_begun")
+    self.torn[id] = nil
+  end
+end
+
+function World:pause(id)
+  self.inner:pause(self.numbers[id])
+end
+
+function World:resume(id)
+  self.inner:resume(self.numbers[id])
+end
+
+function World:wipe(id)
+  return self.inner:wipe(self.numbers[id])
+end
+
+--- "up", "paused", "down", or "dead" (it ended by itself) and why.
+function World:state(id)
+  local status <const> = self.inner:status(self.numbers[id])
+  if status.failed then return "dead", "its storage failed" end
+  if not status.up then return "down" end
+  return status.paused and "paused" or "up"
+end
+
+function World:status(id)
+  local status = self.inner:status(self.numbers[id])
+  if not status.up or status.paused or status.failed then return nil end
+  status.id = id
+  return status
+end
+
+function World:raft_log(id, from, to)
+  return self.inner:raft_log(self.numbers[id], from, to)
+end
+
+function World:transfer(id, to)
+  return self.inner:transfer(self.numbers[id], self.numbers[to])
+end
+
+-- ---- requests ----
+
+--- One request at one node, without retries.
+-- @tparam string id
+-- @tparam table op op, key, ... as of a command; read, min_index
+-- @tparam number timeout_ms
+-- @treturn ?table the answer as of kvserver.client; or nil and "connect", "timeout" or "closed"
+function World:operate(id, op, timeout_ms)
+  local request = {}
+  for name, value in pairs(op) do request[name] = value end
+  request.policy, request.read = op.read, nil
+  local number <const> = self.inner:submit(self.numbers[id], request, timeout_ms // 1 | 0)
+  self.tasks:wait { key = number }
+  local answer = self.inner:outcome(number, true)
+  if answer.failure then return nil, answer.failure end
+  return answer
+end
+
+-- ---- faults ----
+
+local function between(self, from, to)
+  return self.numbers[from], self.numbers[to]
+end
+
+function World:cut(from, to)
+  self.inner:cut(between(self, from, to))
+end
+
+function World:mend(from, to)
+  self.inner:mend(between(self, from, to))
+end
+
+function World:link(from, to, options)
+  local net = {}
+  for name, value in pairs(options or {}) do
+    local time <const> = name == "delay" or name == "jitter"
+    net[NET[name]] = time and value * US_PER_MS // 1 | 0 or value
+  end
+  self.inner:net(net, between(self, from, to))
+end
+
+function World:drop_next(from, to, kind)
+  local a, b = between(self, from, to)
+  self.inner:drop_next(a, b, kind)
+end
+
+function World:hold(from, to, kind)
+  local a, b = between(self, from, to)
+  self.inner:hold(a, b, kind)
+end
+
+function World:release(from, to)
+  self.inner:release(between(self, from, to))
+end
+
+--- How a disk behaves from now on: full, slow_ms, fail_sync, torn_next; what is absent is as usual.
+function World:disk(id, state)
+  local n <const> = self.numbers[id]
+  self.inner:leave_room(n, state.full and 0 or nil)
+  self.inner:slow_disk(n, state.slow_ms or 0)
+  self.torn[id] = state.torn_next
+  if state.fail_sync then self.inner:fail_disk(n, { call = "sync" }) end
+end
+
+--- One bit of one file of a node that is down; its name, nil when there is none.
+function World:flip(id, pattern)
+  return self.inner:flip(self.numbers[id], pattern)
+end
+
+function World:clock(id, rate)
+  self.inner:clock_rate(self.numbers[id], rate)
+end
+
+-- ---- the end ----
+
+--- What happened, as text, the newest last.
+function World:trace()
+  return self.inner:trace(TRACE_RECORDS)
+end
+
+function World:digest()
+  return self.inner:digest()
+end
+
+--- The check that failed, of those after every event.
+function World:violation()
+  return self.inner:violation()
+end
+
+function World:close()
+  self.tasks:close()
+  self.inner:close()
+end
+
+World.__close = World.close
+
+return M
