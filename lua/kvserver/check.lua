@@ -23,16 +23,24 @@ end
 
 -- ---- histories ----
 
+local US_PER_MS <const> = 1000
+
+local function us(ms)
+  return ms and ms * US_PER_MS // 1 | 0
+end
+
 -- As kvserver.linear wants them: without stale reads, and a delete of which is not known what it found as a write of
--- nothing.
+-- nothing. `original` is the operation.
 local function registers(history)
   local ops = {}
   for _, op in ipairs(history) do
-    local shown = op
-    if op.saw_any then
-      shown = setmetatable({ kind = "put", original = op }, { __index = op })
+    if not op.stale then
+      ops[#ops + 1] = {
+        kind = op.saw_any and "put" or op.kind, key = op.key, client = op.client, value = op.value,
+        expected = op.expected, saw = op.saw, outcome = op.outcome, called = us(op.called), returned = us(op.returned),
+        original = op,
+      }
     end
-    if not op.stale then ops[#ops + 1] = shown end
   end
   return ops
 end
@@ -52,7 +60,7 @@ local function values_text(states, count)
 end
 
 local function explain_register(history, report)
-  local op <const> = report.op.original or report.op
+  local op <const> = report.op.original
   local around = { op }
   local lines = {
     ("not linearizable: no order of the operations on %s explains this one:"):format(op.key),

@@ -124,6 +124,14 @@ function Cluster:leader()
   return leader, leader and term
 end
 
+--- Says who leads, when somebody else does than was said last.
+function Cluster:tell_leader()
+  local leader, term = self:leader()
+  local now <const> = leader and leader.id .. term
+  if leader and now ~= self.told_leader then self.say("%s leads in term %d", leader.id, term) end
+  self.told_leader = now or self.told_leader
+end
+
 --- The nodes that run and do not lead.
 -- @verb c:followers()
 function Cluster:followers()
@@ -178,6 +186,7 @@ function Cluster:wait_leader(options)
     return followers > #self.list // 2
   end
   self:await(options.within or LEADER_WITHIN, function() return "no leader (" .. describe(self) .. ")" end, look)
+  self:tell_leader()
   return found
 end
 

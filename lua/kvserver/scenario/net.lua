@@ -19,6 +19,7 @@ end
 
 local function cut(self, from, to)
   self.cluster:need "net.cut"
+  self.is_cut = true
   self.world:cut(from.id, to.id)
 end
 
@@ -102,14 +103,14 @@ end
 -- @verb c.net:heal()
 function Net:heal()
   self:release()
-  if not self.world:can "net.cut" then return end
+  if not self.is_cut and not next(self.touched) then return end
   for _, from in ipairs(self.cluster.list) do
     for _, to in ipairs(self.cluster.list) do
       if from ~= to then self.world:mend(from.id, to.id) end
     end
   end
   for _, link in pairs(self.touched) do self.world:link(link[1].id, link[2].id, nil) end
-  self.touched = {}
+  self.touched, self.is_cut = {}, nil
   self.cluster.say "the network is whole"
 end
 

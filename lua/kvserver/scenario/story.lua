@@ -53,16 +53,9 @@ local function broken(self)
   end
 end
 
-local function tell_leader(self)
-  local leader, term = self.cluster:leader()
-  local key <const> = leader and leader.id .. term
-  if leader and key ~= self.leader then self:tell("%s leads in term %d", leader.id, term) end
-  self.leader = key or self.leader
-end
-
 local function watch(self)
   while true do
-    tell_leader(self)
+    self.cluster:tell_leader()
     local why <const> = broken(self)
     if why then return self.cluster.world:fail { failed = why } end
     self.cluster.world:sleep(WATCH_MS[self.cluster.world.name])

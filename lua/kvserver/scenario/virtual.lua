@@ -152,11 +152,12 @@ local function take_answers(self, own)
   end
 end
 
+local US_PER_MS <const> = 1000 -- the clock counts whole ones
 local STEP_MS <const> = 1000 -- so that whoever only waits for an answer has the clock moved on as well
 
 local function advance(self, own)
   local at, conditions = horizon(self, own)
-  local ms = math.min(at - self.now(), STEP_MS)
+  local ms = math.min(math.ceil((at - self.now()) * US_PER_MS) / US_PER_MS, STEP_MS)
   if ms > 0 then
     local ok, why = self.advance_clock(ms, #conditions > 0 and any_holds(conditions) or nil)
     if ok == nil and not self.failure then self.failure = why end

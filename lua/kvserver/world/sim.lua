@@ -52,12 +52,13 @@ function M.open(spec)
   end
   self.tasks = virtual.new {
     now = function() return self.inner:now() end,
-    advance = function(ms, condition) return self.inner:run(ms, condition or "answer") end,
-    answered = function() return self.inner:answered() end,
+    advance = function(ms, condition) return self.inner:run(ms, function() return condition and condition() or #self:ans()>0 end) end,
+    answered = function() local l = self:ans() for _,n in ipairs(l) do self.pend[n]=nil end return l end,
   }
   return self
 end
 
+function World:ans() local l={} for n in pairs(self.pend or {}) do if self.inner:outcome(n) then l[#l+1]=n end end table.sort(l) return l end
 --- @treturn boolean whether this world has a fault or a view
 -- @treturn ?string why not
 function World.can(_, feature)
@@ -176,9 +177,12 @@ function World:operate(id, op, timeout_ms)
   for name, value in pairs(op) do request[name] = value end
   request.policy, request.read = op.read, nil
   local number <const> = self.inner:submit(self.numbers[id], request, timeout_ms // 1 | 0)
+  self.pend = self.pend or {} self.pend[number]=true
   self.tasks:wait { key = number }
   local answer = self.inner:outcome(number, true)
-  if answer.failure then return nil, answer.failure end
+  if answer.status=="not_leader" then return {ok=false,err_code="not_leader",leader_hint={leader_id=(function() local l=self.inner:leader() return l and "n"..l or "" end)()}} end
+  if answer.status=="closed" then return nil,"closed" end
+  if answer.status~="ok" and answer.status~="not_found" then answer.ok=false answer.err_code=answer.status else if answer.ok==nil then answer.ok=true end end
   return answer
 end
 
