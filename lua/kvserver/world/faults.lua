@@ -1,5 +1,5 @@
---- What is wrong between real nodes and on their disks. It is kept here, since it outlives them: a cut stays until it is
--- mended, however often the node that it is set at starts.
+--- What is wrong between real nodes and on their disks. It is kept here, since it outlives them: a cut stays until it
+-- is mended, however often the node that it is set at starts.
 --
 -- A direction is a fault of the node that sends. The names and shapes of what a node is told are those of
 -- kvserver.server and of the admin socket: "link", "drop_next", "hold", "release", "disk".

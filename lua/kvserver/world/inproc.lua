@@ -19,10 +19,6 @@ local GRACE_MS <const> = 2000 -- for answers to requests in flight
 local STOP_MS <const> = 10000
 local LOG_LEVEL <const> = "error" -- all nodes write to one stderr, between the lines of the account
 
-local SUPPORTED <const> = {
-  wipe = true, http = true, ["net.cut"] = true, ["net.link"] = true, ["net.drop_next"] = true, ["net.hold"] = true,
-  ["disk.flip"] = true, raft_log = true, transfer = true,
-}
 local MISSING <const> = {
   pause = "the nodes share a process", log = "the nodes share one log", clock = "the nodes share a clock",
 }
@@ -35,8 +31,7 @@ for _, key in ipairs(server.keys) do is_node_option[key] = true end
 -- @return the world
 function M.open(spec)
   local self = real.open(World, spec, {
-    name = "inproc", host = cluster.own_host(), first_port = FIRST_PORT, poll_ms = POLL_MS, supported = SUPPORTED,
-    missing = MISSING,
+    name = "inproc", host = cluster.own_host(), first_port = FIRST_PORT, poll_ms = POLL_MS, missing = MISSING,
   })
   self.servers = {} -- id -> kvserver.server
   self.deaths = {}  -- id -> why it ended by itself
@@ -98,16 +93,20 @@ end
 
 function World:destroy(id, how)
   self.deaths[id] = nil
-  if how.lose_unsynced and self.servers[id] then self.servers[id]:fault_lose() end
+  local ok, _, why = true, nil, nil
+  if how.lose_unsynced and self.servers[id] then ok, _, why = self.servers[id]:fault_lose() end
   close_node(self, id)
+  if not ok then error({ failed = ("%s cannot lose its power: %s"):format(id, why) }, 0) end
 end
 
 function World:raft_log(id, from, to)
-  return self.servers[id] and self.servers[id]:raft_log(from, to)
+  if not self.servers[id] then return nil end
+  return self.servers[id]:raft_log(from, to)
 end
 
 function World:transfer(id, to)
-  return self.servers[id] and self.servers[id]:transfer(to)
+  if not self.servers[id] then return nil end
+  return self.servers[id]:transfer(to)
 end
 
 -- ---- faults ----

@@ -16,7 +16,18 @@ local tasks = require "kvserver.world.tasks"
 local M = {}
 
 local ROT_SEED <const> = 11 -- beside the world's own, of which clients and nemesis draw
-local GIVEN_BY_WORLD <const> = { id = true, listen = true, peers = true, data = true }
+local GIVEN_BY_WORLD <const> = {
+  id = true, listen = true, peers = true, data = true, enable_faults = true, admin_socket = true,
+}
+local NEEDS_DISK <const> = {
+  lose_unsynced = true, ["disk.full"] = true, ["disk.slow"] = true, ["disk.fail_fsync"] = true,
+  ["disk.torn_next"] = true, ["disk.flip"] = true,
+}
+local FEATURES <const> = {
+  pause = true, wipe = true, http = true, log = true, raft_log = true, transfer = true, ["net.cut"] = true,
+  ["net.link"] = true, ["net.drop_next"] = true, ["net.hold"] = true,
+}
+for feature in pairs(NEEDS_DISK) do FEATURES[feature] = true end
 
 local World = {}
 M.World = World
@@ -41,13 +52,13 @@ end
 --- Makes what the worlds share.
 -- @tparam table class of the world: its __index is itself, and World behind that
 -- @tparam table spec nodes, seed, config, directory (a new one below /tmp if there is none, which goes with the world)
--- @tparam table own name, host (of all nodes), first_port, poll_ms (how often waits look), supported (fault or view ->
--- true), missing (fault or view -> why not)
+-- @tparam table own name, host (of all nodes), first_port, poll_ms (how often waits look), missing (what this world
+-- does not have of FEATURES -> why not)
 -- @return the world, no node of which runs
 function M.open(class, spec, own)
   local self = setmetatable({
     name = own.name, seed = spec.seed or 1, config = check_config(spec.config), ids = {}, addresses = {}, starts = {},
-    supported = own.supported, missing = own.missing, tasks = tasks.new(own.poll_ms), queued = {}, closed = false,
+    missing = own.missing, tasks = tasks.new(own.poll_ms), queued = {}, closed = false,
   }, class)
   for i = 1, spec.nodes do
     local id <const> = "n" .. i
@@ -64,8 +75,9 @@ end
 --- @treturn boolean whether this world has a fault or a view
 -- @treturn ?string why not
 function World:can(feature)
-  if feature == "lose_unsynced" and self.config.memory then return false, "the nodes have no disk" end
-  return self.supported[feature] == true, self.missing[feature] or "no node has it"
+  local why = self.missing[feature] or not FEATURES[feature] and "no node has it"
+  if self.config.memory and NEEDS_DISK[feature] then why = "the nodes have no disk" end
+  return not why, why or nil
 end
 
 --- Where a node has its files.
