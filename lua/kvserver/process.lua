@@ -16,6 +16,7 @@ local uv = require "luv"
 local M = {}
 
 local TIMEOUT_MS_DEFAULT <const> = 30000
+local DESTROY_MS <const> = 5000 -- what is killed is gone at once, unless the kernel has its hands full
 local STDERR <const> = 2
 local LOG_MODE <const> = 420 -- rw-r--r--
 
@@ -115,6 +116,24 @@ end
 -- @tparam[opt="sigkill"] string signal "sigterm", "sigint", ...
 function Process:kill(signal)
   if not self.exit_status then self.handle:kill(signal or "sigkill") end
+end
+
+-- Whether it is gone, but for what its parent may still ask of it.
+local function is_gone(pid)
+  local file <close> = io.open(("/proc/%d/stat"):format(pid))
+  local state <const> = file and file:read "a":match "%) (%a)"
+  return not state or state == "Z" or state == "X"
+end
+
+--- Kills the child and stays until it is gone, without turning the loop: it has let go of its ports and files then, even
+-- when the program is ending and nothing can wait any more.
+function Process:destroy()
+  self:kill()
+  local tries = 0
+  while not self.exit_status and not is_gone(self.pid) and tries < DESTROY_MS do
+    tries = tries + 1
+    uv.sleep(1)
+  end
 end
 
 --- Waits for the end of the child and of its output.

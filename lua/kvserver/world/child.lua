@@ -7,6 +7,7 @@ local files = require "kvserver.files"
 local options = require "kvserver.options"
 local real = require "kvserver.world.real"
 local types = require "kvserver.types"
+local uv = require "luv"
 
 local M = {}
 
@@ -16,9 +17,9 @@ World.__index = World
 local FIRST_PORT <const> = 7001
 local POLL_MS <const> = 10
 local START_MS <const> = 30000
+local READY <const> = "ready on http://"
 local END_MS <const> = 10000
 local ANSWER_MS <const> = 5000
-local TAIL_BYTES <const> = 4096
 local TAIL_LINES <const> = 3
 
 local MISSING <const> = { clock = "the nodes share the clock of this machine" }
@@ -47,6 +48,7 @@ function M.open(spec)
   })
   self.sockets = files.make_temporary "admin" -- a directory whose path is short enough for a socket in it
   self.admins = {}    -- id -> kvserver.admin_client
+  self.serves = {}    -- id -> true, from its first moment of use on
   self.paused = {}    -- id -> true
   self.log_start = {} -- id -> where its last start begins in its log
   self.cluster = cluster.start {
@@ -58,24 +60,37 @@ end
 
 -- ---- its log ----
 
+local function read_log(self, id, from)
+  local file <close> = io.open(self.cluster:log_path(id), "rb")
+  if not file then return "" end
+  file:seek("set", from)
+  return file:read "a"
+end
+
 --- The log of a node over all of its starts.
 function World:log(id)
-  local file <close> = io.open(self.cluster:log_path(id), "rb")
-  return file and file:read "a" or ""
+  return read_log(self, id, 0)
+end
+
+local function log_bytes(self, id)
+  local status <const> = uv.fs_stat(self.cluster:log_path(id))
+  return status and status.size or 0
 end
 
 -- The last lines that it wrote since its start. What kvserver says of its own end stands in the last of them.
 local function last_words(self, id)
-  local text <const> = self:log(id):sub(self.log_start[id] + 1):sub(-TAIL_BYTES)
   local lines = {}
-  for line in text:gmatch "[^\n]+" do lines[#lines + 1] = line end
+  for line in read_log(self, id, self.log_start[id]):gmatch "[^\n]+" do lines[#lines + 1] = line end
   local own <const> = lines[#lines] and lines[#lines]:match "^kvserver: (.*)"
   return own or table.concat(lines, "\n", math.max(1, #lines - TAIL_LINES + 1))
 end
 
-local function how_it_ended(self, id, status)
-  local how <const> = status.signal ~= 0 and "signal " .. status.signal or "exit code " .. status.code
-  return ("%s: %s"):format(how, last_words(self, id))
+local function how_it_ended(self, id)
+  local child <const> = self.cluster.processes[id]
+  local status <const> = child.exit_status
+  if not child.last_words then child.last_words = last_words(self, id) end
+  return ("%s: %s"):format(status.signal ~= 0 and "signal " .. status.signal or "exit code " .. status.code,
+    child.last_words)
 end
 
 -- ---- its admin socket ----
@@ -90,7 +105,8 @@ local function ask(self, id, ...)
   local answer
   if client then answer, why = client:call(...) end
   if client and not client.why_closed then return answer, why end
-  if not self:wait_until(function() return self:state(id) == "dead" end, END_MS) then
+  local child <const> = self.cluster.processes[id]
+  if not self:wait_until(function() return child.exit_status end, END_MS) then
     error({ failed = ("%s does not answer at its admin socket: %s"):format(id, why) }, 0)
   end
   return nil, why
@@ -126,12 +142,16 @@ end
 -- ---- nodes ----
 
 function World:launch(id)
-  self.log_start[id] = #self:log(id)
+  self.log_start[id] = log_bytes(self, id)
   self.cluster:spawn(id)
   local child <const> = self.cluster.processes[id]
-  self:wait_until(function() return child.exit_status or child.stdout:find "ready on http://" end, START_MS)
-  if child.stdout:find "ready on http://" then return true end
-  local why <const> = child.exit_status and how_it_ended(self, id, child.exit_status)
+  local function is_decided() return child.exit_status or child.stdout:find(READY, 1, true) end
+  self:wait_until(is_decided, START_MS)
+  if child.stdout:find(READY, 1, true) then
+    self.serves[id] = true
+    return true
+  end
+  local why <const> = child.exit_status and how_it_ended(self, id)
     or ("it does not serve within %d ms"):format(START_MS)
   self:destroy(id, {})
   return false, why
@@ -139,41 +159,43 @@ end
 
 --- "up", "paused", "down", or "dead" (it ended by itself) and why.
 function World:state(id)
-  local child <const> = self.cluster.processes[id]
-  if not child then return "down" end
-  if child.exit_status then return "dead", how_it_ended(self, id, child.exit_status) end
+  if not self.serves[id] then return "down" end
+  if self.cluster.processes[id].exit_status then return "dead", how_it_ended(self, id) end
   return self.paused[id] and "paused" or "up"
 end
 
 local function forget(self, id)
   if self.admins[id] then self.admins[id]:close() end
-  self.cluster.processes[id], self.paused[id], self.admins[id] = nil, nil, nil
+  self.cluster.processes[id], self.admins[id], self.serves[id], self.paused[id] = nil, nil, nil, nil
 end
 
 function World:halt(id)
   local child <const> = self.cluster.processes[id]
+  self.serves[id] = nil -- from here on its end is no surprise
   child:kill "sigterm"
   local ended <const> = child:wait(END_MS)
   if not ended then
     self:destroy(id, {})
     error({ failed = ("%s does not stop within %d ms"):format(id, END_MS) }, 0)
   end
-  -- One that failed instead of stopping stays, as one that is dead.
-  if ended.code == 0 and ended.signal == 0 then forget(self, id) end
+  if ended.code == 0 and ended.signal == 0 then return forget(self, id) end
+  self.serves[id] = true -- it failed instead: it is dead
 end
 
--- Its power goes: it undoes what is not synced, and kills itself.
+-- It undoes what is not synced, and kills itself.
 local function lose_power(self, id)
-  if self:state(id) == "paused" then self:resume(id) end
-  if self:state(id) ~= "up" then return end
+  local child <const> = self.cluster.processes[id]
+  if self.paused[id] then self:resume(id) end
+  self.serves[id] = nil
   local _, why = ask(self, id, "faults.lose_and_die")
-  if self:state(id) == "up" then error({ failed = ("%s cannot lose its power: %s"):format(id, why) }, 0) end
+  if not child.exit_status then error({ failed = ("%s cannot lose its power: %s"):format(id, why) }, 0) end
 end
 
 function World:destroy(id, how)
   local child <const> = self.cluster.processes[id]
   if not child then return end
-  if how.lose_unsynced then lose_power(self, id) end
+  if how.lose_unsynced and not child.exit_status then lose_power(self, id) end
+  self.serves[id] = nil
   child:kill()
   assert(child:wait(END_MS), id .. " does not end")
   forget(self, id)
@@ -196,9 +218,11 @@ end
 
 function World:close()
   if not self:close_shared() then return end
-  for _, child in pairs(self.cluster.processes) do child:kill() end
-  for _, id in ipairs(self.ids) do self:destroy(id, {}) end
-  self.cluster:close()
+  for _, child in pairs(self.cluster.processes) do child:kill() end -- all at once
+  for id, child in pairs(self.cluster.processes) do
+    child:destroy()
+    forget(self, id)
+  end
   files.remove_tree(self.sockets)
   self:remove_temporary()
 end

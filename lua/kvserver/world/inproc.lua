@@ -85,10 +85,12 @@ end
 function World:halt(id)
   local node <const>, stopped = self.servers[id], task.event()
   local stopping <const> = task.spawn(function() stopped:set(node:stop(GRACE_MS)) end)
-  local in_time <const> = stopped:wait(STOP_MS)
+  self:wait_until(function() return stopped:is_set() or self.deaths[id] end, STOP_MS)
   stopping:cancel()
-  if self.servers[id] == node then close_node(self, id) end
-  if not in_time then error({ failed = ("%s does not stop within %d ms"):format(id, STOP_MS) }, 0) end
+  close_node(self, id)
+  if not stopped:is_set() and not self.deaths[id] then
+    error({ failed = ("%s does not stop within %d ms"):format(id, STOP_MS) }, 0)
+  end
 end
 
 function World:destroy(id, how)

@@ -123,11 +123,11 @@ end
 
 function World:start(id)
   if runs(self, id) then return true end
-  self:destroy(id, {}) -- it may have ended by itself
-  local ok, why = self:launch(id)
-  if not ok then return false, why end
+  if self:state(id) == "dead" then self:destroy(id, {}) end
   self.starts[id] = self.starts[id] + 1
   self.queued[id] = {}
+  local ok, why = self:launch(id)
+  if not ok then return false, why end
   self.faults:apply(id)
   return true
 end
