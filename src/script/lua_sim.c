@@ -5,6 +5,7 @@
  *   local world <close> = sim.world{nodes = 3, seed = 7}            see read_config for the other fields
  *   world:run(ms [, condition])    goes on for so long, or until condition() holds, which is asked every millisecond
  *                                  -> true; false when the condition did not come true; nil and the violation
+ *   world:run(ms, "answer")        goes on for so long, or until an operation that was submitted ends -> as above
  *   world:now()  world:random(n)  world:violation()  world:digest()  world:trace([records])  world:close()
  *   faults and their undoing: script/lua_sim_faults.c; clients: script/lua_sim_clients.c
  *   world:leader() -> number | nil    world:status(n) -> {up =, role =, ...}    world:stats() -> {events =, ...}
@@ -142,6 +143,14 @@ static bool condition_holds(lua_State *L) {
   return holds;
 }
 
+static int run_to_answer(lua_State *L, struct sim_world *world, uint64_t us) {
+  luaL_argcheck(L, strcmp(lua_tostring(L, 3), "answer") == 0, 3, "expected a function or \"answer\"");
+  uint64_t until_us = sim_world_now_us(world) + us;
+  if (!sim_world_run_to_answer(world, us)) return push_violation(L, world);
+  lua_pushboolean(L, sim_world_now_us(world) < until_us);
+  return 1;
+}
+
 static int world_run(lua_State *L) {
   struct sim_world *world = lua_sim_check(L);
   lua_Number ms = luaL_checknumber(L, 2);
@@ -152,6 +161,7 @@ static int world_run(lua_State *L) {
     lua_pushboolean(L, true);
     return 1;
   }
+  if (lua_type(L, 3) == LUA_TSTRING) return run_to_answer(L, world, left_us);
   luaL_checktype(L, 3, LUA_TFUNCTION);
   bool holds = condition_holds(L);
   while (!holds && left_us > 0) {
@@ -223,6 +233,13 @@ static void set_string(lua_State *L, const char *field, const char *value) {
   lua_setfield(L, -2, field);
 }
 
+static void set_hint(lua_State *L, const struct leader_hint *hint) {
+  lua_createtable(L, 0, 2);
+  set_string(L, "leader_id", hint->leader_id);
+  set_string(L, "leader_addr", hint->leader_addr);
+  lua_setfield(L, -2, "leader_hint");
+}
+
 static void set_raft_status(lua_State *L, const struct raft_status *status) {
   set_string(L, "role", status->role);
   set_integer(L, "term", status->term);
@@ -232,6 +249,8 @@ static void set_raft_status(lua_State *L, const struct raft_status *status) {
   set_integer(L, "first_index", status->first_index);
   set_integer(L, "last_index", status->last_index);
   set_integer(L, "last_term", status->last_term);
+  set_integer(L, "snapshot_index", status->snapshot_index);
+  set_integer(L, "snapshot_term", status->snapshot_term);
   set_string(L, "not_ready", status->not_ready); /* nil when NULL */
 }
 
@@ -239,7 +258,7 @@ static int world_status(lua_State *L) {
   struct sim_world *world = lua_sim_check(L);
   struct sim_node_view view;
   sim_world_node(world, lua_sim_check_node(L, 2), &view);
-  lua_createtable(L, 0, 16);
+  lua_createtable(L, 0, 24);
   set_boolean(L, "up", view.up);
   set_boolean(L, "paused", view.paused);
   set_boolean(L, "faulty", view.faulty);
@@ -249,6 +268,9 @@ static int world_status(lua_State *L) {
   set_boolean(L, "proven", view.proven);
   if (!view.up) return 1;
   set_raft_status(L, &view.status);
+  set_hint(L, &view.hint);
+  set_integer(L, "keys", view.keys);
+  set_integer(L, "clients", view.clients);
   char hex[HASH128_HEX_CHARS + 1];
   hash128_hex(view.state, hex);
   set_string(L, "state_digest", hex);

@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "distributedkv/raft_node.h"
 #include "types/command.h"
 #include "types/policy.h"
 #include "types/result.h"
@@ -36,19 +37,27 @@ struct sim_load_options sim_load_default(void);
 /* One operation by hand. Borrowed until the call returns. */
 struct sim_request {
   bool is_read;
-  enum read_policy policy; /* reads */
-  struct bytes key;        /* reads */
-  struct command command;  /* writes; valid */
-  uint64_t deadline_ms;    /* from now, by the node's clock */
+  bool is_mget;             /* reads of a list */
+  enum read_policy policy;  /* reads */
+  uint64_t min_index;       /* reads; 0: any */
+  const struct bytes *keys; /* reads */
+  size_t keys_count;
+  struct command command; /* writes; valid */
+  uint64_t deadline_ms;   /* from now, by the node's clock; by virtual time, nobody waits any longer */
 };
 
+enum sim_silence { SIM_ANSWERED, SIM_REFUSED, SIM_BROKEN, SIM_LATE };
+
 struct sim_outcome {
-  enum status status;         /* as DistributedKV said; CLOSED: the node went away */
+  enum sim_silence silence;   /* REFUSED: the node is down; BROKEN: it went down; LATE: no answer in time */
+  enum status status;         /* as DistributedKV said; CLOSED without an answer, TIMEOUT for a late one */
   struct apply_result result; /* of a write with STATUS_OK */
   uint64_t index;
+  struct leader_hint hint; /* with STATUS_NOT_LEADER */
   bool is_read;
-  bool found; /* reads */
-  struct bytes value;
+  bool is_mget;
+  /* Of a read, per key in the order of the request: u32 0 when there is none, else its length + 1 and the value. */
+  struct bytes values;
 };
 
 #endif

@@ -76,14 +76,18 @@ static void happen(struct sim_world *world, const struct sim_event *event) {
     sim_load_response(world, event->data);
   } else if (event->kind == SIM_CLIENT) {
     sim_load_wake(world, event);
+  } else if (event->kind == SIM_MANUAL_END) {
+    sim_manual_end(world, event->number);
   } else {
     sim_node_event(&world->nodes[event->node], event);
   }
 }
 
-bool sim_world_run(struct sim_world *world, uint64_t us) {
+static bool run(struct sim_world *world, uint64_t us, bool until_answer) {
   uint64_t end_us = world->now_us + us;
+  uint64_t ended = sim_manual_ended(world);
   while (!sim_check_failed(&world->check)) {
+    if (until_answer && sim_manual_ended(world) != ended) return true;
     const struct sim_event *first = sim_events_first(&world->events);
     if (first == NULL || first->at_us > end_us) {
       world->now_us = end_us;
@@ -95,6 +99,14 @@ bool sim_world_run(struct sim_world *world, uint64_t us) {
     happen(world, &event);
   }
   return false;
+}
+
+bool sim_world_run(struct sim_world *world, uint64_t us) {
+  return run(world, us, false);
+}
+
+bool sim_world_run_to_answer(struct sim_world *world, uint64_t us) {
+  return run(world, us, true);
 }
 
 uint8_t sim_world_nodes_count(const struct sim_world *world) {
@@ -130,6 +142,9 @@ void sim_world_node(struct sim_world *world, uint8_t number, struct sim_node_vie
   dkv_status(&node->dkv, &out->status, &stats);
   out->life = raftnode_core(node->raft)->life;
   out->state = stats.digest;
+  out->keys = stats.keys;
+  out->clients = stats.clients;
+  dkv_leader_hint(&node->dkv, &out->hint);
 }
 
 uint8_t sim_world_leader(const struct sim_world *world) {

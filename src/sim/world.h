@@ -71,6 +71,8 @@ void sim_world_destroy(struct sim_world *world);
 
 /* Goes on for so much virtual time. False once a check was violated. */
 bool sim_world_run(struct sim_world *world, uint64_t us);
+/* The same, but only until an operation that was submitted ends. */
+bool sim_world_run_to_answer(struct sim_world *world, uint64_t us);
 uint8_t sim_world_nodes_count(const struct sim_world *world);
 uint64_t sim_world_now_us(const struct sim_world *world);
 const char *sim_world_violation(const struct sim_world *world); /* NULL: none */
@@ -90,6 +92,9 @@ struct sim_node_view {
   struct raft_status status; /* of an up node */
   uint64_t life;
   struct hash128 state;
+  struct leader_hint hint;
+  uint64_t keys;
+  uint64_t clients;
 };
 void sim_world_node(struct sim_world *world, uint8_t number, struct sim_node_view *out);
 /* The up, not paused leader of the highest term; RAFT_NODE_NONE: nobody leads. */
@@ -147,11 +152,15 @@ bool sim_world_stop_load(struct sim_world *world);
 /* Every operation of the load so far, those under way as unknown; borrowed until the next run. */
 const struct linear_op *sim_world_history(struct sim_world *world, size_t *count);
 
-/* One operation by hand, at that node, without retries. Returns its number. */
+/* One operation by hand, at that node, without retries. Returns its number, from 1. */
 uint64_t sim_world_submit(struct sim_world *world, uint8_t number, const struct sim_request *request);
 /* How many there were. */
 uint64_t sim_world_submitted(const struct sim_world *world);
-/* False while it is under way. Views in `out` are borrowed until the world goes. */
+/* False while it is under way, and once it was forgotten. Views in `out` are borrowed until then. */
 bool sim_world_outcome(const struct sim_world *world, uint64_t number, struct sim_outcome *out);
+/* Its outcome will not be asked for any more. */
+void sim_world_forget(struct sim_world *world, uint64_t number);
+/* The next one, in the order of their ends, of those that have ended and were not returned before; 0: none. */
+uint64_t sim_world_answered(struct sim_world *world);
 
 #endif

@@ -139,5 +139,11 @@ void sim_load_stats(const struct sim_clients *clients, struct sim_stats *out);
 /* ---- manual.c ---- */
 
 void sim_manual_destroy(struct sim_manual *manual);
+/* An operation reaches a node that was paused; or never will, for it is down. */
+void sim_manual_request(struct sim_node *node, uint64_t number);
+void sim_manual_lost(struct sim_world *world, uint64_t number);
+void sim_manual_end(struct sim_world *world, uint64_t number);
+/* How many operations ended so far. */
+uint64_t sim_manual_ended(const struct sim_world *world);
 
 #endif

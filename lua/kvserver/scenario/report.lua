@@ -94,7 +94,9 @@ local function trace_lines(result)
     lines[#lines + 1] = json.encode(record)
   end
   if #lines > 0 then return lines end
-  for i, line in ipairs(result.lines) do lines[i] = json.encode { at_ms = line.at, kind = "account", text = line.text } end
+  for i, line in ipairs(result.lines) do
+    lines[i] = json.encode { at_ms = line.at, kind = "account", text = line.text }
+  end
   return lines
 end
 

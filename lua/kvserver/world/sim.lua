@@ -52,13 +52,12 @@ function M.open(spec)
   end
   self.tasks = virtual.new {
     now = function() return self.inner:now() end,
-    advance = function(ms, condition) return self.inner:run(ms, function() return condition and condition() or #self:ans()>0 end) end,
-    answered = function() local l = self:ans() for _,n in ipairs(l) do self.pend[n]=nil end return l end,
+    advance = function(ms, condition) return self.inner:run(ms, condition or "answer") end,
+    answered = function() return self.inner:answered() end,
   }
   return self
 end
 
-function World:ans() local l={} for n in pairs(self.pend or {}) do if self.inner:outcome(n) then l[#l+1]=n end end table.sort(l) return l end
 --- @treturn boolean whether this world has a fault or a view
 -- @treturn ?string why not
 function World.can(_, feature)
@@ -167,6 +166,12 @@ end
 
 -- ---- requests ----
 
+local function by_key(keys, list)
+  local values = {}
+  for i, key in ipairs(keys) do values[key] = list[i] or nil end
+  return values
+end
+
 --- One request at one node, without retries.
 -- @tparam string id
 -- @tparam table op op, key, ... as of a command; read, min_index
@@ -177,12 +182,10 @@ function World:operate(id, op, timeout_ms)
   for name, value in pairs(op) do request[name] = value end
   request.policy, request.read = op.read, nil
   local number <const> = self.inner:submit(self.numbers[id], request, timeout_ms // 1 | 0)
-  self.pend = self.pend or {} self.pend[number]=true
   self.tasks:wait { key = number }
   local answer = self.inner:outcome(number, true)
-  if answer.status=="not_leader" then return {ok=false,err_code="not_leader",leader_hint={leader_id=(function() local l=self.inner:leader() return l and "n"..l or "" end)()}} end
-  if answer.status=="closed" then return nil,"closed" end
-  if answer.status~="ok" and answer.status~="not_found" then answer.ok=false answer.err_code=answer.status else if answer.ok==nil then answer.ok=true end end
+  if answer.failure then return nil, answer.failure end
+  if op.op == "mget" and answer.ok then answer.values = by_key(op.keys, answer.values) end
   return answer
 end
 
