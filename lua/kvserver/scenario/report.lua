@@ -37,12 +37,19 @@ local function link_latest(parent, name)
   if not status or status.type == "link" then uv.fs_symlink(name, link) end
 end
 
+-- Of a folder of its own, when the program ends in the midst of the telling: nobody will ask for it.
+local Folder = {}
+
+function Folder:__close()
+  if self.temporary and not self.is_settled then files.remove_tree(self.path) end
+end
+
 --- A folder for a telling, empty; nil when nothing is to be kept.
--- @treturn ?table path, temporary
+-- @treturn ?table path, temporary; a `<close>` value
 function M.open(options, scenario, seed)
   if not options.report then
     if options.world == "sim" then return nil end
-    return { path = files.make_temporary "scenario", temporary = true }
+    return setmetatable({ path = files.make_temporary "scenario", temporary = true }, Folder)
   end
   local name <const> = ("%s-%s-%d"):format(slug(scenario.name), options.world, seed)
   local path <const> = options.report .. "/" .. name
@@ -50,7 +57,7 @@ function M.open(options, scenario, seed)
   files.remove_tree(path)
   make_directory(path)
   link_latest(options.report, name)
-  return { path = assert(uv.fs_realpath(path)) }
+  return setmetatable({ path = assert(uv.fs_realpath(path)) }, Folder)
 end
 
 -- ---- files ----
@@ -124,6 +131,7 @@ end
 --- Behind the end of the world: a folder of its own goes when nobody will want it.
 function M.close(folder, result)
   if not folder then return end
+  folder.is_settled = true
   if folder.temporary and (result.verdict == "pass" or result.verdict == "skipped") then
     files.remove_tree(folder.path)
   else
