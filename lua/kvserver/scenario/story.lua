@@ -107,6 +107,13 @@ local function play(self, f)
   undo(self)
 end
 
+-- The program ends in the midst of it: nobody will close its world.
+local function abandon(self)
+  if current ~= self then return end
+  current = nil
+  if self.cluster then self.cluster:destroy() end
+end
+
 --- Tells a scenario once.
 -- @tparam string name
 -- @tparam table options of kv.scenario
@@ -121,6 +128,7 @@ function M.tell(name, options, f, how)
     name = name, options = options, lines = {}, properties = {}, happened = {}, listener = how.listener,
   }, Story)
   current = self
+  local _ <close> = setmetatable({}, { __close = function() abandon(self) end })
   local result = { name = name, world = how.world, seed = how.seed, lines = self.lines, happened = self.happened }
   local trace
   local ok, why = pcall(function()
