@@ -69,8 +69,15 @@ struct sim_world;
 struct sim_world *sim_world_create(const struct sim_config *config); /* returns owned; all nodes are up */
 void sim_world_destroy(struct sim_world *world);
 
-/* Goes on for so much virtual time. False once a check was violated. */
+/* Goes on for so much virtual time, or up to its mark (sim_world_stop_at). False once a check was violated. */
 bool sim_world_run(struct sim_world *world, uint64_t us);
+/* From now on runs stop in front of the event with this number, as sim_stats.events counts them from 1; 0: nowhere. */
+void sim_world_stop_at(struct sim_world *world, uint64_t event);
+/* True while the world stands at its mark, or behind it: runs do nothing then. */
+bool sim_world_stopped(const struct sim_world *world);
+/* So many events happen, marks or not. Returns how many did: fewer once a check was violated, or when a minute of
+ * virtual time has brought none. */
+uint64_t sim_world_step(struct sim_world *world, uint64_t events);
 uint8_t sim_world_nodes_count(const struct sim_world *world);
 uint64_t sim_world_now_us(const struct sim_world *world);
 const char *sim_world_violation(const struct sim_world *world); /* NULL: none */

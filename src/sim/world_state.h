@@ -73,6 +73,7 @@ struct sim_world {
   struct sim_packet *packets_free;
   struct sim_packet *packets_all; /* owned */
   uint64_t events_count;
+  uint64_t stop_at; /* runs stop in front of this event; 0: nowhere */
   uint64_t messages_count;
   uint64_t faults[SIM_FAULTS];
   struct raftnode_snapshot_counts snapshots; /* of lives that are over */
