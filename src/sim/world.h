@@ -16,6 +16,7 @@
 #include "sim/linear.h"
 #include "sim/load.h"
 #include "sim/simdisk.h"
+#include "sim/trace.h"
 
 enum { SIM_MILLION = 1000000 }; /* rates and probabilities are in parts of it */
 
@@ -140,7 +141,16 @@ uint64_t sim_world_disk_calls(const struct sim_world *world, uint8_t number);   
 void sim_world_clock_rate(struct sim_world *world, uint8_t number, uint32_t ppm); /* of its clock to virtual time */
 void sim_world_cut(struct sim_world *world, uint8_t from, uint8_t to);            /* one direction */
 void sim_world_mend(struct sim_world *world, uint8_t from, uint8_t to);
-void sim_world_heal(struct sim_world *world); /* all cuts */
+/* The next message of this type (SIM_MESSAGE_TYPES: of any) that leaves in this direction is lost, and nobody notices;
+ * one more for each call. A message that a cut blocks does not count. */
+void sim_world_drop_next(struct sim_world *world, uint8_t from, uint8_t to, uint32_t type);
+/* From now on messages of this type (SIM_MESSAGE_TYPES: of any) that leave in this direction are kept; others pass them
+ * by. */
+void sim_world_hold(struct sim_world *world, uint8_t from, uint8_t to, uint32_t type);
+/* Ends that. What was kept goes on its way, in its order; no loss and no cut touches it any more. */
+void sim_world_release(struct sim_world *world, uint8_t from, uint8_t to);
+/* Of all directions: cuts, messages to be dropped, and holds. */
+void sim_world_heal(struct sim_world *world);
 bool sim_world_link_down(struct sim_world *world, uint8_t number,
                          uint8_t peer); /* node `number` is told that the link broke */
 void sim_world_net(struct sim_world *world, uint8_t from, uint8_t to, const struct sim_net *net);
