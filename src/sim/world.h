@@ -16,6 +16,7 @@
 #include "sim/linear.h"
 #include "sim/load.h"
 #include "sim/simdisk.h"
+#include "sim/trace.h"
 
 enum { SIM_MILLION = 1000000 }; /* rates and probabilities are in parts of it */
 
@@ -69,10 +70,17 @@ struct sim_world;
 struct sim_world *sim_world_create(const struct sim_config *config); /* returns owned; all nodes are up */
 void sim_world_destroy(struct sim_world *world);
 
-/* Goes on for so much virtual time. False once a check was violated. */
+/* Goes on for so much virtual time, or up to its mark (sim_world_stop_at). False once a check was violated. */
 bool sim_world_run(struct sim_world *world, uint64_t us);
 /* The same, but only until an operation that was submitted ends. */
 bool sim_world_run_to_answer(struct sim_world *world, uint64_t us);
+/* From now on runs stop in front of the event with this number, as sim_stats.events counts them from 1; 0: nowhere. */
+void sim_world_stop_at(struct sim_world *world, uint64_t event);
+/* True while the world stands at its mark, or behind it: runs do nothing then. */
+bool sim_world_stopped(const struct sim_world *world);
+/* So many events happen, marks or not. Returns how many did: fewer once a check was violated, or when a minute of
+ * virtual time has brought none. */
+uint64_t sim_world_step(struct sim_world *world, uint64_t events);
 uint8_t sim_world_nodes_count(const struct sim_world *world);
 uint64_t sim_world_now_us(const struct sim_world *world);
 const char *sim_world_violation(const struct sim_world *world); /* NULL: none */
@@ -138,7 +146,16 @@ uint64_t sim_world_disk_calls(const struct sim_world *world, uint8_t number);   
 void sim_world_clock_rate(struct sim_world *world, uint8_t number, uint32_t ppm); /* of its clock to virtual time */
 void sim_world_cut(struct sim_world *world, uint8_t from, uint8_t to);            /* one direction */
 void sim_world_mend(struct sim_world *world, uint8_t from, uint8_t to);
-void sim_world_heal(struct sim_world *world); /* all cuts */
+/* The next message of this type (SIM_MESSAGE_TYPES: of any) that leaves in this direction is lost, and nobody notices;
+ * one more for each call. A message that a cut blocks does not count. */
+void sim_world_drop_next(struct sim_world *world, uint8_t from, uint8_t to, uint32_t type);
+/* From now on messages of this type (SIM_MESSAGE_TYPES: of any) that leave in this direction are kept; others pass them
+ * by. */
+void sim_world_hold(struct sim_world *world, uint8_t from, uint8_t to, uint32_t type);
+/* Ends that. What was kept goes on its way, in its order; no loss and no cut touches it any more. */
+void sim_world_release(struct sim_world *world, uint8_t from, uint8_t to);
+/* Of all directions: cuts, messages to be dropped, and holds. */
+void sim_world_heal(struct sim_world *world);
 bool sim_world_link_down(struct sim_world *world, uint8_t number,
                          uint8_t peer); /* node `number` is told that the link broke */
 void sim_world_net(struct sim_world *world, uint8_t from, uint8_t to, const struct sim_net *net);

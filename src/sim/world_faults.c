@@ -202,8 +202,10 @@ void sim_world_mend(struct sim_world *world, uint8_t from, uint8_t to) {
 
 void sim_world_heal(struct sim_world *world) {
   for (uint8_t from = 0; from < world->config.nodes_count; from++) {
-    for (uint8_t to = 0; to < world->config.nodes_count; to++)
+    for (uint8_t to = 0; to < world->config.nodes_count; to++) {
       world->directions[from][to].cut = false;
+      sim_intercept_end(world, &world->directions[from][to]);
+    }
   }
   sim_fault_count(world, SIM_FAULT_HEAL, RAFT_NODE_NONE, RAFT_NODE_NONE, 0);
 }
