@@ -260,18 +260,6 @@ static void copy_entry(void *context, const struct log_entry *entry) {
   log_entry_encode(context, entry->term, entry->command);
 }
 
-static void push_entry(lua_State *L, const struct log_entry *entry) {
-  struct command command;
-  if (entry->command.len > 0 && command_decode(entry->command, &command) == STATUS_OK) {
-    lua_command_push_table(L, &command);
-  } else {
-    lua_createtable(L, 0, 3);
-    set_string(L, "op", "noop");
-  }
-  set_integer(L, "index", entry->index);
-  set_integer(L, "term", entry->term);
-}
-
 static int world_raft_log(lua_State *L) {
   struct sim_world *world = lua_sim_check(L);
   uint8_t node = lua_sim_check_node(L, 2);
@@ -280,13 +268,7 @@ static int world_raft_log(lua_State *L) {
   luaL_argcheck(L, to >= 0, 4, "negative");
   struct buffer *copy = lua_buffer_push(L);
   sim_world_log(world, node, (uint64_t)from, (uint64_t)to, copy_entry, copy);
-  struct bytes encoded = buffer_view(copy);
-  struct log_entry entry = {.index = (uint64_t)from};
-  lua_newtable(L);
-  for (lua_Integer i = 1; log_entry_next(&encoded, &entry); i++, entry.index++) {
-    push_entry(L, &entry);
-    lua_rawseti(L, -2, i);
-  }
+  lua_command_push_entries(L, buffer_view(copy), (uint64_t)from);
   return 1;
 }
 
