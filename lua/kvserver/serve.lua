@@ -1,4 +1,5 @@
 --- `kvserver [OPTIONS]`: a node that serves until a signal stops it, or its storage fails.
+local admin = require "kvserver.admin"
 local server = require "kvserver.server"
 local task = require "kvserver.task"
 local uv = require "luv"
@@ -62,6 +63,14 @@ local function wait_until_of_use(node, config, over)
   task.wait_until(function() return node:status().last_applied >= index or over:is_set() end, OPEN_MS)
 end
 
+-- Nobody steers a node that has no admin socket.
+local function open_admin_socket(node, config)
+  if not config.admin_socket then return nil end
+  local socket <const>, why = admin.listen { path = config.admin_socket, node = node, config = config }
+  if not socket then fail(why, EXIT_FAILED) end
+  return socket
+end
+
 local function url(config, port)
   return ("http://%s:%d"):format(config.listen:match("^(.+):%d+$"), port)
 end
@@ -72,6 +81,7 @@ function M.run(config)
   local over = stop_signal()
   local node <close> = start(config, over)
   if not node then return end
+  local socket <close> = open_admin_socket(node, config)
   task.spawn(function() over:set(node:wait_failed()) end)
   wait_until_of_use(node, config, over)
   if not over:is_set() then
@@ -79,6 +89,7 @@ function M.run(config)
     io.stdout:flush()
   end
   local _, failure = over:wait()
+  if socket then socket:close() end
   if failure then fail(config.data and ("%s: %s"):format(config.data, failure) or failure, EXIT_FAILED) end
   node:stop(GRACE_MS)
 end
