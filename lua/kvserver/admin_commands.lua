@@ -12,7 +12,9 @@
 --
 --     faults.link  PEER [, STATE]    faults.drop_next  PEER [, TYPE [, COUNT]]
 --     faults.hold  PEER              faults.release    PEER
---     faults.get   -> as node:faults()
+--     faults.disk  STATE             faults.get  -> as node:faults()
+--     faults.lose_and_die            the power goes: what is not synced is undone, and the process kills itself with
+--                                    SIGKILL; the connection ends without an answer
 --
 -- What has nothing to say answers true.
 local json = require "kvserver.json"
@@ -91,6 +93,15 @@ fault_commands["faults.link"] = fault("fault_link")
 fault_commands["faults.drop_next"] = fault("fault_drop_next")
 fault_commands["faults.hold"] = fault("fault_hold")
 fault_commands["faults.release"] = fault("fault_release")
+
+fault_commands["faults.disk"] = fault("fault_disk")
+
+-- In one go: nobody hears in between what is undone.
+fault_commands["faults.lose_and_die"] = function(context)
+  local ok <const>, _, why = context.node:fault_lose()
+  if not ok then return nil, why end
+  uv.kill(uv.os_getpid(), "sigkill")
+end
 
 fault_commands["faults.get"] = function(context)
   return context.node:faults()

@@ -5,15 +5,23 @@
  *                                       is undone, what is held and what is to be dropped next included
  *   node:fault_drop_next(peer [, type [, count]])        "append", "vote_reply", ... or "any"; default 1; 0: none
  *   node:fault_hold(peer)  node:fault_release(peer)      keeps messages; lets them go, in order
+ *   node:fault_disk{full =, slow_ms =, fail_sync =, torn_next =}         the whole state of its disk; {} undoes it
+ *   node:fault_lose() -> true           the power of its disk goes: what is not synced is undone; close the node next
+ *                        nil, status, why    not all of it could be undone
  *   node:faults() -> {links = {n2 = {cut =, ..., held =, waiting =, owed =, drop_next = {append = 1}}, ...},
- *                     counts = {dropped =, delayed =, duplicated =, overtaking =, held =}}
+ *                     counts = {dropped =, delayed =, duplicated =, overtaking =, held =},
+ *                     disk = {full =, ..., lost =, unsynced =, refused_full =, slow_syncs =, failed_syncs =}}
+ *                                       a node in memory has no disk
  *
- * Chances are numbers from 0 to 1, times milliseconds up to 60000. What they mean exactly: server/fault_transport.h. */
+ * Chances are numbers from 0 to 1, times milliseconds up to 60000. What they mean exactly: server/fault_transport.h and
+ * server/fault_disk.h. */
 #include <lauxlib.h>
 #include <lua.h>
 #include <string.h>
 
+#include "script/lua_fault_disk.h"
 #include "script/lua_raft.h"
+#include "script/lua_result.h"
 #include "script/lua_server.h"
 #include "server/run.h"
 
@@ -27,6 +35,13 @@ static struct fault_transport *check_transport(lua_State *L) {
   return faults;
 }
 
+static struct fault_disk *check_disk(lua_State *L) {
+  (void)check_transport(L);
+  struct fault_disk *disk = server_fault_disk(lua_server_check(L));
+  if (disk == NULL) luaL_error(L, "the node is in memory: it has no disk that could fail");
+  return disk;
+}
+
 static uint8_t check_peer(lua_State *L, const struct fault_transport *faults) {
   const struct cluster *cluster = fault_transport_cluster(faults);
   const char *id = luaL_checkstring(L, 2);
@@ -38,19 +53,6 @@ static uint8_t check_peer(lua_State *L, const struct fault_transport *faults) {
 
 /* ---- the fields of a table: every one that is there must be known ---- */
 
-static bool read_boolean(lua_State *L, const char *name) {
-  if (!lua_isboolean(L, -1)) luaL_error(L, "%s: expected true or false, got %s", name, luaL_typename(L, -1));
-  return lua_toboolean(L, -1);
-}
-
-static uint32_t read_ms(lua_State *L, const char *name) {
-  int is_integer;
-  lua_Integer value = lua_tointegerx(L, -1, &is_integer);
-  if (!is_integer || value < 0 || value > FAULT_DELAY_MS_MAX)
-    luaL_error(L, "%s: expected an integer from 0 to %d", name, FAULT_DELAY_MS_MAX);
-  return (uint32_t)value;
-}
-
 static uint32_t read_chance(lua_State *L, const char *name) {
   int is_number;
   lua_Number value = lua_tonumberx(L, -1, &is_number);
@@ -60,11 +62,11 @@ static uint32_t read_chance(lua_State *L, const char *name) {
 
 static void read_link_field(lua_State *L, const char *name, struct fault_link *link) {
   if (strcmp(name, "cut") == 0)
-    link->cut = read_boolean(L, name);
+    link->cut = lua_fault_boolean(L, name);
   else if (strcmp(name, "delay_ms") == 0)
-    link->delay_ms = read_ms(L, name);
+    link->delay_ms = lua_fault_ms(L, name, FAULT_DELAY_MS_MAX);
   else if (strcmp(name, "jitter_ms") == 0)
-    link->jitter_ms = read_ms(L, name);
+    link->jitter_ms = lua_fault_ms(L, name, FAULT_DELAY_MS_MAX);
   else if (strcmp(name, "drop") == 0)
     link->drop_ppm = read_chance(L, name);
   else if (strcmp(name, "dup") == 0)
@@ -75,17 +77,11 @@ static void read_link_field(lua_State *L, const char *name, struct fault_link *l
     luaL_error(L, "%s: expected cut, delay_ms, jitter_ms, drop, dup or reorder", name);
 }
 
-/* The name of the field whose key is below its value at the top of the stack. */
-static const char *field_name(lua_State *L) {
-  if (lua_type(L, -2) != LUA_TSTRING) luaL_error(L, "expected a table of named fields, got a %s", luaL_typename(L, -2));
-  return lua_tostring(L, -2);
-}
-
 static struct fault_link check_link(lua_State *L, int table) {
   struct fault_link link = {.cut = false};
   luaL_checktype(L, table, LUA_TTABLE);
   for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1))
-    read_link_field(L, field_name(L), &link);
+    read_link_field(L, lua_fault_field(L), &link);
   return link;
 }
 
@@ -131,6 +127,21 @@ static int fault_release(lua_State *L) {
   struct fault_transport *faults = check_transport(L);
   fault_transport_release(faults, check_peer(L, faults));
   return 0;
+}
+
+/* ---- the disk ---- */
+
+static int fault_disk(lua_State *L) {
+  struct fault_disk *disk = check_disk(L);
+  struct fault_disk_state state = lua_fault_disk_check(L, 2);
+  fault_disk_set(disk, &state);
+  return 0;
+}
+
+static int fault_lose(lua_State *L) {
+  struct error err;
+  enum status status = fault_disk_lose(check_disk(L), &err);
+  return lua_push_result(L, status, &err);
 }
 
 /* ---- what can be seen ---- */
@@ -186,17 +197,22 @@ static void push_counts(lua_State *L, struct fault_counts counts) {
 
 static int faults_view(lua_State *L) {
   const struct fault_transport *faults = check_transport(L);
-  lua_createtable(L, 0, 2);
+  struct fault_disk *disk = server_fault_disk(lua_server_check(L));
+  lua_createtable(L, 0, 3);
   push_links(L, faults);
   lua_setfield(L, -2, "links");
   push_counts(L, fault_transport_counts(faults));
   lua_setfield(L, -2, "counts");
+  if (disk == NULL) return 1;
+  lua_fault_disk_push(L, disk);
+  lua_setfield(L, -2, "disk");
   return 1;
 }
 
 void lua_server_add_faults(lua_State *L) {
   static const luaL_Reg methods[] = {{"fault_link", fault_link}, {"fault_drop_next", fault_drop_next},
                                      {"fault_hold", fault_hold}, {"fault_release", fault_release},
+                                     {"fault_disk", fault_disk}, {"fault_lose", fault_lose},
                                      {"faults", faults_view},    {NULL, NULL}};
   luaL_setfuncs(L, methods, 0);
 }

@@ -183,6 +183,10 @@ struct fault_transport *server_fault_transport(struct server *server) {
   return server->member != NULL ? member_fault_transport(server->member) : NULL;
 }
 
+struct fault_disk *server_fault_disk(struct server *server) {
+  return server->storage != NULL ? storage_fault_disk(server->storage) : NULL;
+}
+
 enum status server_read_log(struct server *server, uint64_t from, uint64_t to, uint64_t bytes_max, log_visit *visit,
                             void *context) {
   if (server->member == NULL) return STATUS_NOT_FOUND;

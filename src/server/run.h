@@ -10,6 +10,7 @@
 #include "io/loop.h"
 #include "kvsm/kvsm.h"
 #include "raft/storage/storage.h"
+#include "server/fault_disk.h"
 #include "server/fault_transport.h"
 #include "types/config.h"
 
@@ -44,6 +45,8 @@ enum status server_create_snapshot(struct server *server);
 enum status server_transfer(struct server *server, const char *id);
 /* What makes its messages fail; NULL unless the configuration says enable_faults. The server's. */
 struct fault_transport *server_fault_transport(struct server *server);
+/* What makes its disk fail; NULL as above, and for a node in memory. The server's. */
+struct fault_disk *server_fault_disk(struct server *server);
 /* Entries of the log, from `from` on up to `to`, as many as there are and as encode to at most bytes_max (one in any
  * case), visited in order, borrowed until the visitor returns. May read them from disk. STATUS_NOT_FOUND: there is no
  * entry in this range (or the node is the caller's); else what the log says. */
