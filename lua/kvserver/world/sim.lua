@@ -156,6 +156,12 @@ function World:status(id)
   return status
 end
 
+--- Whether it is fit for work, as `GET /readyz` says: a full member that knows a leader.
+function World:ready(id)
+  local status <const> = self:status(id)
+  return status ~= nil and not status.not_ready and status.leader_hint.leader_id ~= ""
+end
+
 function World:raft_log(id, from, to)
   return self.inner:raft_log(self.numbers[id], from, to)
 end
