@@ -72,7 +72,9 @@ end
 -- @treturn {string,...} the others
 function M.start(world)
   for _, id in ipairs(world.ids) do assert(world:start(id)) end
-  for _, id in ipairs(world.ids) do M.wait(world, function() return world:ready(id) end, id .. " is not ready in time") end
+  for _, id in ipairs(world.ids) do
+    M.wait(world, function() return world:ready(id) end, id .. " is not ready in time")
+  end
   local leader <const> = M.wait_leader(world)
   return leader, M.others(world, leader)
 end
