@@ -91,6 +91,11 @@ function World:fail(why)
   self.tasks.failure = self.tasks.failure or why
 end
 
+--- How many events there were.
+function World:events()
+  return self.inner:stats().events
+end
+
 --- Stands still in front of an event, once.
 -- @tparam integer event its number
 -- @tparam function f called then
