@@ -3,6 +3,7 @@
 -- One story at a time: verbs without a cluster (kv.sleep, kv.mark, ...) belong to the current one.
 local cluster = require "kvserver.scenario.cluster"
 local duration = require "kvserver.scenario.duration"
+local sandbox = require "kvserver.sim.sandbox"
 
 local M = {}
 
@@ -107,6 +108,12 @@ local function play(self, f)
   undo(self)
 end
 
+-- In virtual time nothing in Lua may depend on the machine either.
+local function enter_sandbox(world)
+  if not world.virtual then return end
+  sandbox.enter { seed = world.seed, now_ms = function() return world:now() end }
+end
+
 --- Tells a scenario once.
 -- @tparam string name
 -- @tparam table options of kv.scenario
@@ -128,6 +135,7 @@ function M.tell(name, options, f, how)
       nodes = options.nodes or NODES, world = how.world, seed = how.seed, config = options.config,
       directory = how.directory, say = function(...) self:tell(...) end,
     }
+    enter_sandbox(self.cluster.world)
     if how.stop_at then
       self.cluster.world:stop_at(how.stop_at, function()
         how.on_stop(self.cluster)
@@ -138,6 +146,7 @@ function M.tell(name, options, f, how)
     trace = done[3]
     if not done[1] then error(done[2], 0) end
   end)
+  sandbox.leave()
   result.verdict, result.why = judge(self, ok, why, trace)
   result.cluster = self.cluster
   result.history = self.cluster and self.cluster.history or {}
