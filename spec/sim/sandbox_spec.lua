@@ -107,6 +107,27 @@ describe("walks in the sandbox", function()
     end
   end)
 
+  it("go on behind a key that went while somebody else walked", function()
+    inside(function()
+      local walked, met = { 1, 2, 3, a = 4, b = 5 }, {}
+      for key in next, walked do
+        met[#met + 1] = key
+        if key == 2 or key == "a" then walked[key] = nil end
+        keys_by_next(walked)
+      end
+      assert.same({ 1, 2, 3, "a", "b" }, met)
+    end)
+  end)
+
+  it("have an order wherever a table keeps its fields", function()
+    for i = 1, 50 do
+      local walked <const> = { ["a" .. i] = 0, ["b" .. i] = 0, ["c" .. i] = 0, ["d" .. i] = 0, ["e" .. i] = 0 }
+      walked[1], walked[2] = 0, 0 -- among the others, not in front
+      assert.same({ 1, 2, "a" .. i, "b" .. i, "c" .. i, "d" .. i, "e" .. i },
+        inside(function() return keys_by_pairs(walked) end))
+    end
+  end)
+
   it("begin anew with what is there then", function()
     inside(function()
       local walked = { b = 1, c = 1 }
