@@ -265,8 +265,8 @@ local function without_bugs(options, list)
   if seeds > 0 and done.code == 0 then done = campaign(process.self(), seeds) end
   if tortured and done.code == 0 then done = torture(process.self()) end
   local passed <const> = done.code == 0
-  print(("without bugs: %s %d seeds%s, the stories and the specs, in %.0f s"):format(passed and "passes" or "FAILS within", seeds,
-    tortured and ", the torture" or "", (task.now_ms() - started) / 1000))
+  print(("without bugs: %s %d seeds%s, the stories and the specs, in %.0f s"):format(
+    passed and "passes" or "FAILS within", seeds, tortured and ", the torture" or "", (task.now_ms() - started) / 1000))
   if not passed then print(done.stdout) end
   return passed
 end
