@@ -1,5 +1,5 @@
---- Tasks in virtual time: coroutines that wait for a moment, a condition or a key, and a clock that is moved on when
--- all of them wait.
+--- Tasks in virtual time: coroutines that wait for a moment or a key, and a clock that is moved on when all of them
+-- wait.
 --
 --     local tasks = virtual.new { now = now_ms, advance = advance }
 --     tasks:run(function() ... tasks:wait { at = now_ms() + 1000 } ... end)
@@ -15,9 +15,8 @@ Virtual.__index = Virtual
 local Task = {}
 Task.__index = Task
 
---- @tparam table spec now(): milliseconds; advance(ms, condition): moves the clock on by so much, or until
--- condition() holds, or, without one, until something was answered -> true; or nil and why the world has ended;
--- answered(): the keys that were answered since
+--- @tparam table spec now(): milliseconds; advance(ms): moves the clock on by so much, or until something was answered
+-- -> true; or nil and why the world has ended; answered(): the keys that were answered since
 -- @return the tasks. `failure`: set it, and whoever waits in the main task gets it as an error. `on_stop`: called when
 -- advance returned false and "stopped"
 function M.new(spec)
@@ -86,10 +85,6 @@ end
 local function satisfied(self, spec)
   if spec.ended then return spec.ended.ended, true end
   if spec.done then return true, spec.value end
-  if spec.condition then
-    local value = spec.condition()
-    if value then return true, value end
-  end
   if spec.at and self.now() >= spec.at then return true, nil end
   return false
 end
@@ -122,25 +117,11 @@ local function run_ready(self)
   end
 end
 
--- Until when nobody has anything to do, and what else may end that.
+-- Until when nobody has anything to do.
 local function horizon(self, own)
-  local at, conditions = math.huge, {}
-  local function add(spec)
-    at = math.min(at, spec.at or math.huge)
-    if spec.condition then conditions[#conditions + 1] = spec.condition end
-  end
-  for _, task in ipairs(self.waiting) do add(task.spec) end
-  if own then add(own) end
-  return at, conditions
-end
-
-local function any_holds(conditions)
-  return function()
-    for _, condition in ipairs(conditions) do
-      if condition() then return true end
-    end
-    return false
-  end
+  local at = own.at or math.huge
+  for _, task in ipairs(self.waiting) do at = math.min(at, task.spec.at or math.huge) end
+  return at
 end
 
 local function take_answers(self, own)
@@ -148,7 +129,7 @@ local function take_answers(self, own)
     for _, task in ipairs(self.waiting) do
       if task.spec.key == key then task.spec.done, task.spec.value = true, true end
     end
-    if own and own.key == key then own.done, own.value = true, true end
+    if own.key == key then own.done, own.value = true, true end
   end
 end
 
@@ -156,10 +137,10 @@ local US_PER_MS <const> = 1000 -- the clock counts whole ones
 local STEP_MS <const> = 1000 -- so that whoever only waits for an answer has the clock moved on as well
 
 local function advance(self, own)
-  local at, conditions = horizon(self, own)
+  local at <const> = horizon(self, own)
   local ms = math.min(math.ceil((at - self.now()) * US_PER_MS) / US_PER_MS, STEP_MS)
   if ms > 0 then
-    local ok, why = self.advance_clock(ms, #conditions > 0 and any_holds(conditions) or nil)
+    local ok, why = self.advance_clock(ms)
     if ok == nil and not self.failure then self.failure = why end
     if why == "stopped" then self.on_stop() end
   end
@@ -179,9 +160,8 @@ local function drive(self, spec)
 end
 
 --- Waits.
--- @tparam table spec any of: at (a moment, in milliseconds), condition (a function; asked every millisecond), key
--- (until it is answered)
--- @return what the condition returned, or true for an answer; nil when the moment came first
+-- @tparam table spec any of: at (a moment, in milliseconds), key (until it is answered)
+-- @treturn ?boolean true for an answer; nil when the moment came first
 function Virtual:wait(spec)
   local task = self.tasks[coroutine.running()]
   if not task then return drive(self, spec) end
