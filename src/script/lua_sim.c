@@ -12,11 +12,10 @@
  *   world:now()  world:random(n)  world:violation()  world:digest()  world:trace([records])  world:close()
  *   faults and their undoing: script/lua_sim_faults.c; clients: script/lua_sim_clients.c;
  *   files: script/lua_sim_disks.c
- *   world:leader() -> number | nil    world:status(n) -> {up =, role =, ...}    world:stats() -> {events =, ...}
- *   world:raft_log(n [, from [, to]]) -> {{index =, term =, op =, ...}, ...}
- *   sim.prng(seed) -> random; random(n) -> 1 .. n; random(a, b) -> a .. b; random() -> 0 <= x < 1
- *   sim.walk(t): script/lua_sim_walk.c
- *   sim.linear(operations [, steps]) -> verdict, report; use kvserver.linear */
+ *   world:leader() -> number | nil    world:state(n) -> "up", "down", "paused" or "failed"    world:status(n) -> {up =,
+ * role =, ...}    world:stats() -> {events =, ...} world:raft_log(n [, from [, to]]) -> {{index =, term =, op =, ...},
+ * ...} sim.prng(seed) -> random; random(n) -> 1 .. n; random(a, b) -> a .. b; random() -> 0 <= x < 1 sim.walk(t):
+ * script/lua_sim_walk.c sim.linear(operations [, steps]) -> verdict, report; use kvserver.linear */
 #include "script/lua_sim.h"
 
 #include <lauxlib.h>
@@ -316,6 +315,15 @@ static int world_status(lua_State *L) {
   return 1;
 }
 
+/* The same, in a word. */
+static int world_state(lua_State *L) {
+  struct sim_world *world = lua_sim_check(L);
+  enum sim_state state = sim_world_state(world, lua_sim_check_node(L, 2));
+  static const char *const names[] = {"down", "up", "paused", "failed"}; /* as enum sim_state */
+  lua_pushstring(L, names[state]);
+  return 1;
+}
+
 /* Entries are copied out first: making tables may raise, and must not while the store is locked. */
 static void copy_entry(void *context, const struct log_entry *entry) {
   log_entry_encode(context, entry->term, entry->command);
@@ -393,14 +401,23 @@ static int prng_call(lua_State *L) {
 
 /* ---- the module ---- */
 
-static const luaL_Reg world_methods[] = {{"run", world_run},           {"now", world_now},
-                                         {"stop_at", world_stop_at},   {"step", world_step},
-                                         {"random", world_random},     {"violation", world_violation},
-                                         {"digest", world_digest},     {"trace", world_trace},
-                                         {"leader", world_leader},     {"status", world_status},
-                                         {"raft_log", world_raft_log}, {"stats", world_stats},
-                                         {"close", world_close},       {"__gc", world_close},
-                                         {"__close", world_close},     {NULL, NULL}};
+static const luaL_Reg world_methods[] = {{"run", world_run},
+                                         {"now", world_now},
+                                         {"stop_at", world_stop_at},
+                                         {"step", world_step},
+                                         {"random", world_random},
+                                         {"violation", world_violation},
+                                         {"digest", world_digest},
+                                         {"trace", world_trace},
+                                         {"leader", world_leader},
+                                         {"state", world_state},
+                                         {"status", world_status},
+                                         {"raft_log", world_raft_log},
+                                         {"stats", world_stats},
+                                         {"close", world_close},
+                                         {"__gc", world_close},
+                                         {"__close", world_close},
+                                         {NULL, NULL}};
 
 int luaopen_kvserver_sim(lua_State *L) {
   static const luaL_Reg functions[] = {

@@ -174,6 +174,14 @@ void sim_world_node(struct sim_world *world, uint8_t number, struct sim_node_vie
   dkv_leader_hint(&node->dkv, &out->hint);
 }
 
+enum sim_state sim_world_state(const struct sim_world *world, uint8_t number) {
+  CHECK(number < world->config.nodes_count);
+  const struct sim_node *node = &world->nodes[number];
+  if (!node->up) return SIM_DOWN;
+  if (raftnode_failed(node->raft)) return SIM_FAILED;
+  return node->paused ? SIM_PAUSED : SIM_UP;
+}
+
 uint8_t sim_world_leader(const struct sim_world *world) {
   uint8_t leader = RAFT_NODE_NONE;
   uint64_t term = 0;

@@ -105,6 +105,8 @@ struct sim_node_view {
   uint64_t clients;
 };
 void sim_world_node(struct sim_world *world, uint8_t number, struct sim_node_view *out);
+enum sim_state { SIM_DOWN, SIM_UP, SIM_PAUSED, SIM_FAILED };
+enum sim_state sim_world_state(const struct sim_world *world, uint8_t number);
 /* The up, not paused leader of the highest term; RAFT_NODE_NONE: nobody leads. */
 uint8_t sim_world_leader(const struct sim_world *world);
 /* Visits entries lo .. hi, as far as the log of an up node holds them. */
