@@ -118,15 +118,17 @@ function Process:kill(signal)
   if not self.exit_status then self.handle:kill(signal or "sigkill") end
 end
 
--- Whether it is gone, but for what its parent may still ask of it.
+-- Whether it has let go of everything: no such process, or a zombie none of whose threads is on its way out any more.
 local function is_gone(pid)
   local file <close> = io.open(("/proc/%d/stat"):format(pid))
-  local state <const> = file and file:read "a":match "%) (%a)"
-  return not state or state == "Z" or state == "X"
+  local state, rest = (file and file:read "a" or ""):match "%) (%a) (.*)"
+  if not state then return true end
+  local threads <const> = rest:match(("%S+ "):rep(16) .. "(%d+)")
+  return state == "Z" and tonumber(threads) <= 1
 end
 
---- Kills the child and stays until it is gone, without turning the loop: it has let go of its ports and files then, even
--- when the program is ending and nothing can wait any more.
+--- Kills the child and stays until it is gone, without turning the loop: so its ports and files are free even when the
+-- program is ending and nothing can wait any more.
 function Process:destroy()
   self:kill()
   local tries = 0

@@ -67,11 +67,14 @@ function M.wait_applied(world, id, index)
   end, ("%s has not applied %d"):format(id, index))
 end
 
---- Starts all nodes, and waits until one leads.
+--- Starts all nodes, and waits until each is a full member that knows a leader: who is none may not campaign.
 -- @treturn string its id
 -- @treturn {string,...} the others
 function M.start(world)
   for _, id in ipairs(world.ids) do assert(world:start(id)) end
+  for _, id in ipairs(world.ids) do
+    M.wait(world, function() return world:ready(id) end, id .. " is not ready in time")
+  end
   local leader <const> = M.wait_leader(world)
   return leader, M.others(world, leader)
 end

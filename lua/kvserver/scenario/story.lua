@@ -121,7 +121,7 @@ end
 -- @tparam table how world, seed, directory, listener (gets each line of the account: at, text); stop_at (the number
 -- of an event) and on_stop (gets the cluster in front of that event)
 -- @treturn table name, world, seed, verdict ("pass", "fail", "undecided", "skipped"), why, lines, history, happened,
--- ms, and the cluster's world, still open: close the result
+-- ms, events (in sim), and the cluster's world, still open: close the result
 function M.tell(name, options, f, how)
   assert(not current, "a scenario inside a scenario")
   local self = setmetatable({
@@ -150,6 +150,7 @@ function M.tell(name, options, f, how)
   result.cluster = self.cluster
   result.history = self.cluster and self.cluster.history or {}
   result.ms = self.cluster and self.cluster.world:now() or 0
+  result.events = self.cluster and self.cluster.world.events and self.cluster.world:events() or nil
   current = nil
   return result
 end

@@ -15,6 +15,7 @@ local tasks = require "kvserver.world.tasks"
 
 local M = {}
 
+local SEGMENT_BYTES <const> = 4 << 20 -- unless the scenario says: each node fills a spare, and what fails is kept
 local ROT_SEED <const> = 11 -- beside the world's own, of which clients and nemesis draw
 local GIVEN_BY_WORLD <const> = {
   id = true, listen = true, peers = true, data = true, enable_faults = true, admin_socket = true,
@@ -29,6 +30,8 @@ local FEATURES <const> = {
 }
 for feature in pairs(NEEDS_DISK) do FEATURES[feature] = true end
 
+local READY_MS <const> = 1000 -- for an answer about it
+
 local World = {}
 M.World = World
 
@@ -36,7 +39,7 @@ M.World = World
 
 -- The options of all nodes, checked.
 local function check_config(given)
-  local checked = {}
+  local checked = { segment_bytes = SEGMENT_BYTES }
   for key, value in pairs(given or {}) do
     local row <const> = options.by_key[key]
     if not row or row.flag_only or GIVEN_BY_WORLD[key] then
@@ -173,6 +176,11 @@ function World:status(id)
 end
 
 -- ---- requests ----
+
+function World:ready(id)
+  local answer <const> = self:http(id, "GET", "/readyz", { timeout_ms = READY_MS })
+  return answer ~= nil and answer.status == 200
+end
 
 function World:operate(id, op, timeout_ms)
   return self.requests:operate(id, op, timeout_ms)

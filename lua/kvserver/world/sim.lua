@@ -91,6 +91,11 @@ function World:fail(why)
   self.tasks.failure = self.tasks.failure or why
 end
 
+--- How many events there were.
+function World:events()
+  return self.inner:stats().events
+end
+
 --- Stands still in front of an event, once.
 -- @tparam integer event its number
 -- @tparam function f called then
@@ -154,6 +159,12 @@ function World:status(id)
   if not status.up or status.paused or status.failed then return nil end
   status.id = id
   return status
+end
+
+--- Whether it is fit for work, as `GET /readyz` says: a full member that knows a leader.
+function World:ready(id)
+  local status <const> = self:status(id)
+  return status ~= nil and not status.not_ready and status.leader_hint.leader_id ~= ""
 end
 
 function World:raft_log(id, from, to)
