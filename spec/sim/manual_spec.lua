@@ -1,5 +1,6 @@
 -- Operations by hand in a simulated world: what they may ask, how they end, and who hears of it.
 local sim = require "kvserver.sim"
+local task = require "kvserver.task"
 local uv = require "luv"
 
 local DEADLINE_MS <const> = 5000
@@ -42,6 +43,17 @@ local function isolate(world, node)
     world:cut(other, node)
   end
 end
+
+-- A sanitizer keeps freed memory on purpose.
+local function is_sanitized()
+  for line in io.lines("/proc/self/maps") do
+    if line:find("lib[at]san") then return true end
+  end
+  return false
+end
+
+-- Conditions are asked inside a world's run, where a script's time is bounded: that of one test, not of all so far.
+before_each(function() task.yield() end)
 
 describe("a run to an answer", function()
   it("ends where an operation ends, not later", function()
@@ -135,7 +147,7 @@ describe("the ends of operations", function()
       assert(world:outcome(number, true).failure == "connect")
       world:run(0)
     end
-    assert.is_true(uv.resident_set_memory() - before < 5 << 20)
+    assert.is_true(is_sanitized() or uv.resident_set_memory() - before < 5 << 20)
   end)
 
   it("come of nodes and numbers that there are", function()
