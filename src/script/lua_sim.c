@@ -17,6 +17,7 @@
  *   world:leader() -> number | nil    world:status(n) -> {up =, role =, ...}    world:stats() -> {events =, ...}
  *   world:raft_log(n [, from [, to]]) -> {{index =, term =, op =, ...}, ...}
  *   sim.prng(seed) -> random; random(n) -> 1 .. n; random(a, b) -> a .. b; random() -> 0 <= x < 1
+ *   sim.walk(t): script/lua_sim_walk.c
  *   sim.linear(operations [, steps]) -> verdict, report; use kvserver.linear */
 #include "script/lua_sim.h"
 
@@ -421,7 +422,7 @@ static const luaL_Reg world_methods[] = {{"run", world_run},           {"now", w
 
 int luaopen_kvserver_sim(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"world", make_world}, {"prng", make_prng}, {"linear", lua_sim_linear}, {NULL, NULL}};
+      {"world", make_world}, {"prng", make_prng}, {"linear", lua_sim_linear}, {"walk", lua_sim_walk}, {NULL, NULL}};
   luaL_newmetatable(L, PRNG_TYPE);
   lua_pushcfunction(L, prng_call);
   lua_setfield(L, -2, "__call");

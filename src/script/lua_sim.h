@@ -21,5 +21,6 @@ void lua_sim_add_faults(lua_State *L);
 void lua_sim_add_clients(lua_State *L);
 void lua_sim_add_manual(lua_State *L);
 int lua_sim_linear(lua_State *L);
+int lua_sim_walk(lua_State *L);
 
 #endif

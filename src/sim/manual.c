@@ -142,27 +142,27 @@ static void reach(struct sim_node *node, struct sim_manual_request *request) {
   answered(request, status, NULL);
 }
 
-uint64_t sim_world_submit(struct sim_world *world, uint8_t number, const struct sim_request *from) {
+uint64_t sim_world_submit(struct sim_world *world, uint8_t number, const struct sim_request *request) {
   CHECK(number < world->config.nodes_count);
   struct sim_node *node = &world->nodes[number];
-  struct sim_manual_request *request = add_request(world);
-  request->node = number;
-  request->incarnation = node->incarnation;
-  request->acked_index = world->check.acked_index;
-  sim_manual_keep(request, from);
-  sim_push(world, world->now_us + from->deadline_ms * US_PER_MS, SIM_MANUAL_END, number, request->number, NULL);
+  struct sim_manual_request *manual = add_request(world);
+  manual->node = number;
+  manual->incarnation = node->incarnation;
+  manual->acked_index = world->check.acked_index;
+  sim_manual_keep(manual, request);
+  sim_push(world, world->now_us + request->deadline_ms * US_PER_MS, SIM_MANUAL_END, number, manual->number, NULL);
   if (!node->up) {
-    end_without_answer(request, SIM_REFUSED);
-    return request->number;
+    end_without_answer(manual, SIM_REFUSED);
+    return manual->number;
   }
-  request->held = true;
+  manual->held = true;
   if (node->paused) {
-    sim_push(world, world->now_us, SIM_MANUAL, number, request->number, request);
+    sim_push(world, world->now_us, SIM_MANUAL, number, manual->number, manual);
   } else {
-    reach(node, request);
+    reach(node, manual);
     sim_push(world, world->now_us, SIM_TURN, number, node->incarnation, NULL);
   }
-  return request->number;
+  return manual->number;
 }
 
 void sim_manual_request(struct sim_node *node, void *data) {

@@ -3,6 +3,7 @@
 -- One story at a time: verbs without a cluster (kv.sleep, kv.mark, ...) belong to the current one.
 local cluster = require "kvserver.scenario.cluster"
 local duration = require "kvserver.scenario.duration"
+local sandbox = require "kvserver.sim.sandbox"
 
 local M = {}
 
@@ -114,6 +115,12 @@ local function abandon(self)
   if self.cluster then self.cluster:destroy() end
 end
 
+-- In virtual time nothing in Lua may depend on the machine either.
+local function enter_sandbox(world)
+  if not world.virtual then return end
+  sandbox.enter { seed = world.seed, now_ms = function() return world:now() end }
+end
+
 --- Tells a scenario once.
 -- @tparam string name
 -- @tparam table options of kv.scenario
@@ -136,6 +143,7 @@ function M.tell(name, options, f, how)
       nodes = options.nodes or NODES, world = how.world, seed = how.seed, config = options.config,
       directory = how.directory, say = function(...) self:tell(...) end,
     }
+    enter_sandbox(self.cluster.world)
     if how.stop_at then
       self.cluster.world:stop_at(how.stop_at, function()
         how.on_stop(self.cluster)
@@ -146,6 +154,7 @@ function M.tell(name, options, f, how)
     trace = done[3]
     if not done[1] then error(done[2], 0) end
   end)
+  sandbox.leave()
   result.verdict, result.why = judge(self, ok, why, trace)
   result.cluster = self.cluster
   result.history = self.cluster and self.cluster.history or {}
