@@ -12,8 +12,8 @@
  *                                  counts: they return false, "stopped"
  *   world:step([n])                n events happen (1), stop_at or not -> how many did; nil and the violation
  *   world:now()  world:random(n)  world:violation()  world:digest()  world:trace([records])  world:close()
- *   faults and their undoing: script/lua_sim_faults.c; a load: script/lua_sim_clients.c; operations by hand:
- *   script/lua_sim_manual.c
+ *   faults and their undoing: script/lua_sim_faults.c; files: script/lua_sim_disks.c;
+ *   a load: script/lua_sim_clients.c; operations by hand: script/lua_sim_manual.c
  *   world:leader() -> number | nil    world:status(n) -> {up =, role =, ...}    world:stats() -> {events =, ...}
  *   world:raft_log(n [, from [, to]]) -> {{index =, term =, op =, ...}, ...}
  *   sim.prng(seed) -> random; random(n) -> 1 .. n; random(a, b) -> a .. b; random() -> 0 <= x < 1
@@ -431,6 +431,7 @@ int luaopen_kvserver_sim(lua_State *L) {
   lua_sim_add_faults(L);
   lua_sim_add_clients(L);
   lua_sim_add_manual(L);
+  lua_sim_add_disks(L);
   lua_pushvalue(L, -1);
   lua_setfield(L, -2, "__index");
   luaL_newlib(L, functions);

@@ -1,8 +1,10 @@
 /* The faults of a simulated world in Lua. Those that a node may be in no state for return whether they happened.
  *
  *   world:crash(n [, last])  world:kill(n [, last])      with or without a power cut; what becomes of the disk's work
- *                                       under way: "not_begun" (unless told otherwise), "done" or "cut_short"
- *   world:restart(n)  world:cut_start(n, calls)  world:wipe(n)  world:rot(n)
+ *                                       under way: "not_begun" (unless told otherwise), "done" or "cut_short" at some
+ *                                       call; after crash(n, "cut_short") the last write may be torn
+ *   world:restart(n) -> true; false, "refused: ..." (its disk is full, fails or is damaged, or it is up)
+ *   world:cut_start(n, calls)  world:wipe(n)  world:rot(n)
  *   world:pause(n)  world:resume(n)  world:transfer(n, to)
  *   world:slow_disk(n, ms)  world:leave_room(n [, bytes])  world:disk_calls(n) -> how many there were
  *   world:fail_disk(n [, {call = "write", after = 0, once = false, status = "io"}])     any call; kvserver.disk has the
@@ -42,7 +44,11 @@ static int world_kill(lua_State *L) {
 }
 
 static int world_restart(lua_State *L) {
-  return push_happened(L, sim_world_restart(lua_sim_check(L), lua_sim_check_node(L, 2)));
+  struct error why = {.text = ""};
+  if (sim_world_restart(lua_sim_check(L), lua_sim_check_node(L, 2), &why)) return push_happened(L, true);
+  lua_pushboolean(L, false);
+  lua_pushfstring(L, "refused: %s", why.text);
+  return 2;
 }
 
 static int world_wipe(lua_State *L) {

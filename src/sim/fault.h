@@ -33,6 +33,7 @@ enum sim_fault {
   SIM_FAULT_BLOCKED,    /* a message, by a cut */
   SIM_FAULT_DROPPED,    /* a message, because it was the next one */
   SIM_FAULT_HELD,       /* a message, until it is released */
+  SIM_FAULT_FLIP,       /* a bit of a node that is down */
   SIM_FAULTS
 };
 

@@ -200,6 +200,11 @@ void sim_world_log(struct sim_world *world, uint8_t number, uint64_t lo, uint64_
   if (lo <= hi) (void)log->ops->read_range(log, lo, hi, visit, context); /* a disk that fails shows nothing */
 }
 
+void sim_world_files(const struct sim_world *world, uint8_t number, simdisk_visit *visit, void *context) {
+  CHECK(number < world->config.nodes_count);
+  simdisk_files(world->nodes[number].disk.files, visit, context);
+}
+
 void sim_snapshots_add(struct raftnode_snapshot_counts *sum, const struct raftnode_snapshot_counts *counts) {
   sum->taken += counts->taken;
   sum->installed += counts->installed;

@@ -111,6 +111,8 @@ void sim_world_node(struct sim_world *world, uint8_t number, struct sim_node_vie
 uint8_t sim_world_leader(const struct sim_world *world);
 /* Visits entries lo .. hi, as far as the log of an up node holds them. */
 void sim_world_log(struct sim_world *world, uint8_t number, uint64_t lo, uint64_t hi, log_visit *visit, void *context);
+/* Visits the files on its disk, whether it is up or down; in no order. */
+void sim_world_files(const struct sim_world *world, uint8_t number, simdisk_visit *visit, void *context);
 void sim_world_stats(const struct sim_world *world, struct sim_stats *out);
 struct hash128 sim_world_digest(const struct sim_world *world);
 void sim_world_trace(const struct sim_world *world, size_t records_max, struct buffer *out);
@@ -125,8 +127,9 @@ enum sim_last_work {
 };
 /* `power`: what was not synced is lost, or is not, as luck has it. Else the process alone ends. */
 bool sim_world_crash(struct sim_world *world, uint8_t number, enum sim_last_work last, bool power);
-/* A node that is down. False also when its disk is full, or was made to fail, and it does not start for that. */
-bool sim_world_restart(struct sim_world *world, uint8_t number);
+/* A node that is down. False also when its disk is full, was made to fail or was damaged, and it does not start for
+ * that: *why says so. */
+bool sim_world_restart(struct sim_world *world, uint8_t number, struct error *why);
 /* A node that is down starts, and loses power at that call of the disk or right behind its start. */
 bool sim_world_cut_start(struct sim_world *world, uint8_t number, uint64_t calls);
 /* Loses the disk of a node that is down. Only while that can be survived: everybody else is up and proven, and
@@ -135,6 +138,9 @@ bool sim_world_wipe(struct sim_world *world, uint8_t number);
 /* Bits flip on the disk of a node that is down, and it starts; if it refuses to, or lost something, its disk is wiped
  * first. Only while that can be survived. */
 bool sim_world_rot(struct sim_world *world, uint8_t number);
+/* A bit of this file of a node that is down flips, at *offset; nothing else happens. A start that finds it is refused
+ * from then on, until the disk is wiped. False when there is no such bit. */
+bool sim_world_flip(struct sim_world *world, uint8_t number, const char *name, uint64_t *offset);
 bool sim_world_pause(struct sim_world *world, uint8_t number); /* what reaches it waits */
 bool sim_world_resume(struct sim_world *world, uint8_t number);
 bool sim_world_transfer(struct sim_world *world, uint8_t number, uint8_t to);

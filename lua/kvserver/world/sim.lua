@@ -107,8 +107,18 @@ function World:stop_at(event, f)
   end
 end
 
+--- While it stands still: lets so many events happen, and whoever acts upon them act.
+-- @tparam integer count
+-- @treturn integer how many did
+-- @treturn ?string the check that failed then
 function World:step(count)
-  return self.inner:step(count)
+  local before <const>, outer <const>, spec = self:events(), self.tasks.on_stop, {}
+  self.inner:stop_at(before + count + 1)
+  self.tasks.on_stop = function() spec.done = true end
+  pcall(self.tasks.wait, self.tasks, spec) -- a failure is kept, and ends the story
+  self.tasks.on_stop = outer
+  self.inner:stop_at(nil)
+  return self:events() - before, self:violation()
 end
 
 -- ---- nodes ----
