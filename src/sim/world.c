@@ -99,22 +99,25 @@ static bool happen_next(struct sim_world *world, uint64_t end_us) {
   return true;
 }
 
-static bool run(struct sim_world *world, uint64_t us, bool until_answer) {
+static void run(struct sim_world *world, uint64_t us, bool to_answer) {
   uint64_t end_us = world->now_us + us;
-  uint64_t ended = sim_manual_ended(world);
   while (!sim_check_failed(&world->check)) {
-    if (until_answer && sim_manual_ended(world) != ended) return true;
-    if (sim_world_stopped(world) || !happen_next(world, end_us)) return true;
+    if (to_answer && sim_manual_news(world)) break;
+    if (sim_world_stopped(world) || !happen_next(world, end_us)) break;
   }
-  return false;
 }
 
 bool sim_world_run(struct sim_world *world, uint64_t us) {
-  return run(world, us, false);
+  run(world, us, false);
+  sim_manual_notice(world);
+  return !sim_check_failed(&world->check);
 }
 
-bool sim_world_run_to_answer(struct sim_world *world, uint64_t us) {
-  return run(world, us, true);
+bool sim_world_run_to_answer(struct sim_world *world, uint64_t us, bool *answered) {
+  run(world, us, true);
+  *answered = sim_manual_news(world);
+  sim_manual_notice(world);
+  return !sim_check_failed(&world->check);
 }
 
 void sim_world_stop_at(struct sim_world *world, uint64_t event) {
