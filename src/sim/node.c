@@ -224,7 +224,7 @@ enum status sim_node_start(struct sim_node *node, struct error *err) {
 static void drop_event(struct sim_node *node, const struct sim_event *event, bool refused) {
   if (event->kind == SIM_MESSAGE) sim_packet_free(node->world, event->data);
   if (event->kind == SIM_REQUEST) sim_load_lost(node->world, event->data, refused);
-  if (event->kind == SIM_MANUAL) sim_manual_lost(node->world, event->number);
+  if (event->kind == SIM_MANUAL) sim_manual_lost(event->data);
 }
 
 static void add_counts(struct sim_world *world, const struct raftnode *raft) {
@@ -354,7 +354,7 @@ static void dispatch(struct sim_node *node, const struct sim_event *event) {
     sim_load_request(node, event->data);
     break;
   case SIM_MANUAL:
-    sim_manual_request(node, event->number);
+    sim_manual_request(node, event->data);
     break;
   case SIM_RESPONSE:
   case SIM_CLIENT:

@@ -143,6 +143,10 @@ end
 --- The node that leads in the highest term that any node knows; nil when there is none.
 -- @verb c:leader()
 function Cluster:leader()
+  if self.world.leader then
+    local id, term = self.world:leader()
+    return self.by_id[id], term
+  end
   local leader, term = nil, -1
   for _, member in ipairs(self.list) do
     local status = member:status()

@@ -128,7 +128,7 @@ end
 function World:step(count)
   local before <const>, outer <const>, spec = self:events(), self.tasks.on_stop, {}
   self.inner:stop_at(before + count + 1)
-  self.tasks.on_stop = function() spec.done = true end
+  self.tasks.on_stop = function() self.tasks:settle(spec) end
   pcall(self.tasks.wait, self.tasks, spec) -- a failure is kept, and ends the story
   self.tasks.on_stop = outer
   self.inner:stop_at(nil)
@@ -138,7 +138,8 @@ end
 -- ---- nodes ----
 
 function World:start(id)
-  if self.inner:status(self.numbers[id]).up then return true end
+  local state <const> = self:state(id)
+  if state == "up" or state == "paused" then return true end
   self.starts[id] = self.starts[id] + 1
   if self.inner:restart(self.numbers[id]) then return true end
   return false, "its disk is full, or fails"
@@ -188,15 +189,21 @@ end
 
 --- "up", "paused", "down", or "dead" (it ended by itself) and why.
 function World:state(id)
-  local status <const> = self.inner:status(self.numbers[id])
-  if status.failed then return "dead", "its storage failed" end
-  if not status.up then return "down" end
-  return status.paused and "paused" or "up"
+  local state <const> = self.inner:state(self.numbers[id])
+  if state == "failed" then return "dead", "its storage failed" end
+  return state
+end
+
+--- The node that leads in the highest term, and that term; nil when there is none.
+function World:leader()
+  local number <const> = self.inner:leader()
+  if not number then return nil end
+  return self.ids[number], self.inner:status(number).term
 end
 
 function World:status(id)
+  if self.inner:state(self.numbers[id]) ~= "up" then return nil end
   local status = self.inner:status(self.numbers[id])
-  if not status.up or status.paused or status.failed then return nil end
   status.id, status.starts = id, self.starts[id]
   return status
 end
