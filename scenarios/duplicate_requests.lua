@@ -46,7 +46,7 @@ end)
 kv.scenario("a request that is asked again at the next leader is done once", { nodes = 3, timeout = "60s" },
   function(c)
     kv.always("raft safety", check.raft(c))
-    local load = c:load { clients = 8, keys = 4, mix = { put = 6, cas = 2, get = 4 }, timeout = "20s" }
+    local load = c:load { clients = 8, keys = 4, mix = { put = 6, cas = 2, get = 4 }, think = "20ms", timeout = "20s" }
     for _ = 1, 3 do
       kv.sleep "200ms"
       local leader <const> = c:wait_leader()

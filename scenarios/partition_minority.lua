@@ -9,7 +9,7 @@ kv.scenario("a minority stops, the majority goes on", { nodes = 5, timeout = "60
   local old <const> = c:wait_leader()
   local minority <const> = { old, c:followers()[1] }
   local majority <const> = c:others(table.unpack(minority))
-  local load = c:load { clients = 8, keys = 16 }
+  local load = c:load { clients = 4, keys = 8, think = "20ms" }
   kv.sleep "500ms"
 
   c.net:partition { minority, majority }

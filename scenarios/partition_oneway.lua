@@ -21,7 +21,7 @@ kv.scenario("a deaf follower unseats nobody", { nodes = 3, timeout = "60s" }, fu
   local leader <const> = c:wait_leader()
   local term <const> = leader:status().term
   local deaf <const> = c:followers()[1]
-  local load = c:load { clients = 4, keys = 8 }
+  local load = c:load { clients = 4, keys = 8, think = "20ms" }
 
   deafen(c, deaf)
   deaf:wait_role "candidate"

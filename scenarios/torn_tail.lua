@@ -6,11 +6,12 @@ local check = require "kvserver.check"
 
 local TRIES_MAX <const> = 20
 
--- The third hears nothing: whatever is acknowledged is on the disks of these two. Returns whether the node had more in
--- its log than it finds behind a power cut in the midst of a write.
+-- Once the third hears nothing, and a write was acknowledged since, all that is acknowledged is on the disks of these
+-- two. Returns whether the node had more in its log than it finds behind a power cut in the midst of a write.
 local function tear(c, leader, node)
   local third <const> = c:others(leader, node)[1]
   c.net:isolate(third)
+  assert.equal("ok", c:client():put("before", node.id).outcome)
   node.disk:slow "500ms"
   node.disk:torn_next()
   local before <const> = node:status().last_index
