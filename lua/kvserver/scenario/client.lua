@@ -15,7 +15,7 @@ local RETRY <const> = { none = true, same_seq = true }
 -- @verb c:client{id=, via=, read=, timeout="5s", retry="same_seq"}
 -- @tparam table cluster
 -- @tparam[opt] table options id (its client_id, one that nobody else has; false: it has none, and its writes are not
--- told from each other), via (a node that it always asks first; else the last leader it heard of), read ("readindex" or
+-- told from each other), via (a node that it asks first, each time; else the last that did what it asked), read ("readindex" or
 -- "stale"), timeout (of an operation, retries included), retry ("same_seq": a request whose outcome is unknown is asked
 -- again with its seq; "none": once)
 -- @return the client
@@ -70,7 +70,7 @@ local function attempt(self, request, deadline, attempts)
     self.target = hint_of(answer)
     return "not_done", answer
   end
-  self.target = node
+  self.target = not self.via and node or nil
   return "done", answer, node
 end
 
@@ -109,10 +109,10 @@ local function finish(self, ops, outcome, node, attempts)
 end
 
 -- What the caller gets: the answer's fields and what became of the operation.
-local function result_of(outcome, answer, node, detail)
+local function result_of(outcome, answer, node, attempts, detail)
   local result = {}
   for name, value in pairs(answer or {}) do result[name] = value end
-  result.outcome, result.node = outcome, node
+  result.outcome, result.node, result.attempts = outcome, node, attempts
   if not answer then result.ok, result.err_code = false, detail end
   return result
 end
@@ -121,7 +121,7 @@ local function run(self, request, ops, see)
   local outcome, answer, attempts, node, detail = ask(self, request)
   if outcome == "ok" then see(answer) end
   finish(self, ops, outcome, node, attempts)
-  return result_of(outcome, answer, node, detail)
+  return result_of(outcome, answer, node, attempts, detail)
 end
 
 -- ---- the verbs ----
@@ -149,7 +149,8 @@ end
 
 --- Reads a key: `value`, nil when there is none.
 -- @verb client:get(key, {read=, min_index=})
--- @treturn table outcome ("ok", "fail" or "unknown"), ok, err_code, value, node
+-- @treturn table outcome ("ok": it was answered; "fail": it was not done; "unknown"), ok, err_code, value, node (that
+-- answered), attempts ({{node=, at=, answer=}, ...}, each request: "ok", an err_code, "connect", "closed" or "timeout")
 function Client:get(key, options)
   local request <const> = read_request(self, { op = "get", key = key }, options)
   local op = begin(self, "get", key, { stale = request.read == "stale" or nil })

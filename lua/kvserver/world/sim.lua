@@ -16,6 +16,8 @@ local CONFIG <const> = {
 local NET <const> = { delay = "delay_us", jitter = "jitter_us", drop = "loss", dup = "duplicate", reorder = "reorder" }
 local US_PER_MS <const> = 1000
 local TRACE_RECORDS <const> = 4096
+local HAND_OVER_MS <const> = 600 -- a real node takes an election timeout for it, at most
+local TAIL_SHARE <const> = 10 -- of what leads to a snapshot, which stays in the log behind it: as in real nodes
 
 local SUPPORTED <const> = {
   lose_unsynced = true, pause = true, wipe = true, clock = true, ["net.cut"] = true, ["net.link"] = true,
@@ -35,6 +37,7 @@ local function world_config(spec)
       config.election_min_ms, config.election_max_ms = math.tointeger(min), math.tointeger(max)
     end
   end
+  config.snapshot_tail = config.snapshot_threshold and config.snapshot_threshold // TAIL_SHARE
   return config
 end
 
@@ -43,12 +46,13 @@ end
 -- @return the world
 function M.open(spec)
   local self = setmetatable({
-    name = "sim", virtual = true, seed = spec.seed, ids = {}, numbers = {}, torn = {}, dead = {},
+    name = "sim", virtual = true, seed = spec.seed, ids = {}, numbers = {}, torn = {}, starts = {},
     inner = sim.world(world_config(spec)),
   }, World)
   for i = 1, spec.nodes do
     self.ids[i] = "n" .. i
     self.numbers["n" .. i] = i
+    self.starts["n" .. i] = 1 -- simulated nodes run from the beginning on
   end
   self.tasks = virtual.new {
     now = function() return self.inner:now() end,
@@ -126,13 +130,28 @@ end
 function World:start(id)
   local state <const> = self:state(id)
   if state == "up" or state == "paused" then return true end
-  self.dead[id] = nil
-  local ok, why = self.inner:restart(self.numbers[id])
-  return ok, why or "its disk is full, or fails"
+  self.starts[id] = self.starts[id] + 1
+  return self.inner:restart(self.numbers[id])
 end
 
--- A clean stop: nothing that was asked for is lost.
+-- Who comes first in the log of those that could lead instead.
+local function successor(self, id)
+  local best
+  for _, other in ipairs(self.ids) do
+    local status <const> = other ~= id and self:status(other)
+    if status and (not best or status.last_index > best.last_index) then best = status end
+  end
+  return best and best.id
+end
+
+-- A clean stop: nothing that was asked for is lost, and a leader hands over first, if somebody is there.
 function World:stop(id)
+  local function leads()
+    local status <const> = self:status(id)
+    return status and status.role == "leader"
+  end
+  local heir <const> = leads() and successor(self, id)
+  if heir and self:transfer(id, heir) then self:wait_until(function() return not leads() end, HAND_OVER_MS) end
   self.inner:kill(self.numbers[id], "done")
 end
 
@@ -174,7 +193,7 @@ end
 function World:status(id)
   if self.inner:state(self.numbers[id]) ~= "up" then return nil end
   local status = self.inner:status(self.numbers[id])
-  status.id = id
+  status.id, status.starts = id, self.starts[id]
   return status
 end
 
