@@ -16,6 +16,8 @@ local CONFIG <const> = {
 local NET <const> = { delay = "delay_us", jitter = "jitter_us", drop = "loss", dup = "duplicate", reorder = "reorder" }
 local US_PER_MS <const> = 1000
 local TRACE_RECORDS <const> = 4096
+local REPORT_RECORDS <const> = 1 << 20 -- kept for a report; some minutes of a busy world
+local BATCH_RECORDS <const> = 1000
 
 local SUPPORTED <const> = {
   lose_unsynced = true, pause = true, wipe = true, clock = true, ["net.cut"] = true, ["net.link"] = true,
@@ -50,6 +52,7 @@ function M.open(spec)
     self.ids[i] = "n" .. i
     self.numbers["n" .. i] = i
   end
+  if spec.directory then self.inner:keep_trace(REPORT_RECORDS) end
   self.tasks = virtual.new {
     now = function() return self.inner:now() end,
     advance = function(ms, condition) return self.inner:run(ms, function() return condition and condition() or #self:ans()>0 end) end,
@@ -113,7 +116,7 @@ function World:start(id)
   if self.inner:status(self.numbers[id]).up then return true end
   self.dead[id] = nil
   local ok, why = self.inner:restart(self.numbers[id])
-  return ok, why or "its disk is full, or fails"
+  return ok, why and why:match "^refused: (.*)"
 end
 
 -- A clean stop: nothing that was asked for is lost.
@@ -246,6 +249,35 @@ end
 --- What happened, as text, the newest last.
 function World:trace()
   return self.inner:trace(TRACE_RECORDS)
+end
+
+local function to_report(self, record)
+  return {
+    event = record.event, at_ms = record.at_us / US_PER_MS, kind = record.kind, node = self.ids[record.node],
+    peer = self.ids[record.peer], text = record.text,
+  }
+end
+
+--- What happened, for a report: all of it in a world with a directory, else the newest 4096.
+-- @treturn function an iterator of tables: event (its number), at_ms, kind ("append", "turn", "crash", ...), node, peer
+-- (ids, if any), text; where earlier ones are gone, the first says so: kind "lost"
+function World:records()
+  local number, place, batch, lost = 0, 0, {}, false
+  return function()
+    place = place + 1
+    if place > #batch then
+      batch, lost = self.inner:trace_after(number, BATCH_RECORDS)
+      place = 1
+    end
+    local record <const> = batch[place]
+    if not record then return nil end
+    if lost then
+      lost, place = false, 0
+      return { event = record.event, at_ms = record.at_us / US_PER_MS, kind = "lost", text = "what was before is gone" }
+    end
+    number = record.number
+    return to_report(self, record)
+  end
 end
 
 function World:digest()
