@@ -40,7 +40,7 @@ end
 --- Makes a client. It connects with its first request.
 -- @tparam string|table target "http://HOST:PORT", "HOST:PORT" or {host=, port=}
 -- @tparam[opt] table options client_id: puts it and a counted seq into every write; timeout_ms: per request, 5000;
--- max_body: largest answer in bytes
+-- max_body: largest answer in bytes; follow: false for redirects as answers ("not_leader", with `leader_hint`)
 -- @return the client; close it, or declare it <close>
 function M.connect(target, options)
   options = options or {}
@@ -58,6 +58,7 @@ function M.connect(target, options)
     seq = 0, -- of the last write
     timeout_ms = options.timeout_ms or TIMEOUT_MS,
     max_body = options.max_body,
+    follow = options.follow,
     connections = {}, -- "HOST PORT" -> kvserver.httpclient
   }, Client)
 end
@@ -129,6 +130,7 @@ local function call(self, method, path, body, options)
   local response, kind, text = self:http(method, path, {
     headers = options and options.headers,
     timeout_ms = options and options.timeout_ms,
+    follow = self.follow,
     body = body and json.encode(body),
   })
   if not response then return nil, kind, text end

@@ -64,7 +64,7 @@ end
 -- there, in which each member has one of its own; else they keep everything in memory), options (arguments for all of
 -- them, or a function that returns a member's, asked at each start; `--memory` without `data`), env (a function that
 -- returns what a member has in its environment beside this program's), show_log (their logs go to this program's
--- stderr), idle (true: starts none)
+-- stderr), logs (a directory: a member's log is appended to ID.log there), idle (true: starts none)
 -- @return the cluster; use it as a `<close>` variable. Its fields: `ids` ({"n1", ...}), `addresses` (id -> HOST:PORT),
 -- `processes` (id -> handle of kvserver.process, nil when it was stopped or killed)
 function M.start(spec)
@@ -72,6 +72,7 @@ function M.start(spec)
   local self = setmetatable({
     ids = {}, addresses = {}, processes = {}, clients = {}, data = spec.data, env = spec.env,
     options = spec.options or { not spec.data and "--memory" or nil }, stderr = spec.show_log and "inherit" or nil,
+    logs = spec.logs,
   }, Cluster)
   name_members(self, spec)
   if self.data then make_directory(self.data) end
@@ -94,12 +95,20 @@ function Cluster:command(id)
   return table.concat(arguments(self, id), " ")
 end
 
+--- Where a member's log goes, with `logs`.
+-- @tparam string id
+-- @treturn string a path
+function Cluster:log_path(id)
+  return self.logs .. "/" .. id .. ".log"
+end
+
 --- Starts a member without waiting for it.
 -- @tparam string id
 function Cluster:spawn(id)
   assert(not self.processes[id], id .. " runs already")
   self.processes[id] = process.spawn {
-    args = arguments(self, id), env = self.env and self.env(id), stderr = self.stderr, detached = true,
+    args = arguments(self, id), env = self.env and self.env(id), detached = true,
+    stderr = self.logs and { path = self:log_path(id) } or self.stderr,
   }
 end
 

@@ -9,6 +9,7 @@ local M = {}
 local MIB <const> = 1024 * 1024
 local GIB <const> = 1024 * MIB
 local PATH_BYTES_MAX <const> = 4095
+local SOCKET_PATH_BYTES_MAX <const> = 107 -- what the address of a Unix socket has room for
 local ELECTION_MS_MAX <const> = 60000
 local MEMBERS_MAX <const> = 16
 
@@ -40,6 +41,15 @@ end
 local function directory(value)
   if type(value) ~= "string" or value == "" or #value > PATH_BYTES_MAX or value:find("\0", 1, true) then
     return nil, ("a path of up to %d bytes"):format(PATH_BYTES_MAX)
+  end
+  return value
+end
+
+--- Checks the path of a Unix socket.
+-- @return the path, or nil and what was expected
+function M.socket_path(value)
+  if type(value) ~= "string" or value == "" or #value > SOCKET_PATH_BYTES_MAX or value:find("\0", 1, true) then
+    return nil, ("a path of up to %d bytes, which is what a Unix socket can have"):format(SOCKET_PATH_BYTES_MAX)
   end
   return value
 end
@@ -149,6 +159,10 @@ M.rows = {
     help = "debug, info, warn or error" },
   { name = "log-format", argument = "FORMAT", parse = one_of("logfmt", "json"), default = "logfmt",
     help = "logfmt or json; the log goes to stderr" },
+  { name = "admin-socket", argument = "PATH", parse = M.socket_path,
+    help = "Unix socket over which the node is looked at and steered (default: admin.sock in the data directory)" },
+  { name = "enable-faults", parse = flag, default = false,
+    help = "Let the network and the disk of this node be made to fail, over the admin socket" },
   { name = "script-memory-bytes", argument = "N", parse = integer(0, math.maxinteger), default = 0,
     help = "Memory that Lua may use; 0 = no limit" },
   { name = "inspect", argument = "DATA", parse = directory, flag_only = true,
@@ -162,8 +176,6 @@ M.rows = {
   { name = "async-result-ttl", argument = "SECONDS", later = "this version has no asynchronous writes" },
   { name = "console", argument = "[TARGET]", later = "this version has no admin console", flag_only = true,
     optional_argument = true },
-  { name = "admin-socket", argument = "PATH", later = "this version has no admin console" },
-  { name = "enable-faults", later = "this version has no fault injection" },
 }
 
 M.by_key = {}

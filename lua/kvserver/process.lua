@@ -16,7 +16,9 @@ local uv = require "luv"
 local M = {}
 
 local TIMEOUT_MS_DEFAULT <const> = 30000
+local DESTROY_MS <const> = 5000 -- what is killed is gone at once, unless the kernel has its hands full
 local STDERR <const> = 2
+local LOG_MODE <const> = 420 -- rw-r--r--
 
 local Process = {}
 Process.__index = Process
@@ -52,26 +54,44 @@ local function collect(self, pipe, name)
   end)
 end
 
+local function feed(pipe, text)
+  if text ~= "" then pipe:write(text) end
+  pipe:shutdown(function() pipe:close() end)
+end
+
 -- Everybody who waits looks again.
 function Process:changed()
   if self.exit_status and self.open_pipes == 0 then self.ended:set() end
   for waker in pairs(self.waiters) do waker:wake() end
 end
 
+-- What the child gets as its stderr, the pipe if it is one, and the descriptor to close once the child has it.
+local function open_stderr(wanted)
+  if wanted == "inherit" then return STDERR end
+  if wanted then
+    local fd <const>, why = uv.fs_open(wanted.path, "a", LOG_MODE)
+    return fd or error(why, 3), nil, fd
+  end
+  local pipe <const> = uv.new_pipe(false)
+  return pipe, pipe
+end
+
 --- Starts a child.
 -- @tparam table spec `args` (the program and its arguments), `stdin` (text; else it is empty), `env` (name -> value,
--- added to this process's own; false removes), `cwd`, `stderr` ("inherit": goes to this process's own),
--- `detached` (true: Ctrl-C in this process's terminal does not reach it)
+-- added to this process's own; false removes), `cwd`, `stderr` ("inherit": goes to this process's own; {path =}: is
+-- appended to that file, which is made when it is not there), `detached` (true: Ctrl-C in this process's terminal does
+-- not reach it)
 -- @return its handle; use it as a `<close>` variable
 function M.spawn(spec)
+  local stderr, stderr_pipe, stderr_file = open_stderr(spec.stderr)
   local stdin, stdout = uv.new_pipe(false), uv.new_pipe(false)
-  local stderr = spec.stderr ~= "inherit" and uv.new_pipe(false) or nil
   local self = setmetatable({
-    open_pipes = stderr and 2 or 1, stderr = "", ended = task.event(), waiters = setmetatable({}, { __mode = "k" }),
+    open_pipes = stderr_pipe and 2 or 1, stderr = "", ended = task.event(),
+    waiters = setmetatable({}, { __mode = "k" }),
   }, Process)
   local handle, pid = uv.spawn(spec.args[1], {
     args = table.pack(table.unpack(spec.args, 2)),
-    stdio = { stdin, stdout, stderr or STDERR },
+    stdio = { stdin, stdout, stderr },
     env = environment(spec.args[1], spec.env),
     cwd = spec.cwd,
     detached = spec.detached,
@@ -80,15 +100,15 @@ function M.spawn(spec)
     self.handle:close()
     self:changed()
   end)
+  if stderr_file then uv.fs_close(stderr_file) end
   if not handle then
-    for _, pipe in pairs { stdin, stdout, stderr } do pipe:close() end
+    for _, pipe in pairs { stdin, stdout, stderr_pipe } do pipe:close() end
     error(("%s: %s"):format(spec.args[1], pid), 2)
   end
   self.handle, self.pid = handle, pid
   collect(self, stdout, "stdout")
-  if stderr then collect(self, stderr, "stderr") end
-  if spec.stdin and spec.stdin ~= "" then stdin:write(spec.stdin) end
-  stdin:shutdown(function() stdin:close() end)
+  if stderr_pipe then collect(self, stderr_pipe, "stderr") end
+  feed(stdin, spec.stdin or "")
   return self
 end
 
@@ -96,6 +116,26 @@ end
 -- @tparam[opt="sigkill"] string signal "sigterm", "sigint", ...
 function Process:kill(signal)
   if not self.exit_status then self.handle:kill(signal or "sigkill") end
+end
+
+-- Whether it has let go of everything: no such process, or a zombie none of whose threads is on its way out any more.
+local function is_gone(pid)
+  local file <close> = io.open(("/proc/%d/stat"):format(pid))
+  local state, rest = (file and file:read "a" or ""):match "%) (%a) (.*)"
+  if not state then return true end
+  local threads <const> = rest:match(("%S+ "):rep(16) .. "(%d+)")
+  return state == "Z" and tonumber(threads) <= 1
+end
+
+--- Kills the child and stays until it is gone, without turning the loop: so its ports and files are free even when the
+-- program is ending and nothing can wait any more.
+function Process:destroy()
+  self:kill()
+  local tries = 0
+  while not self.exit_status and not is_gone(self.pid) and tries < DESTROY_MS do
+    tries = tries + 1
+    uv.sleep(1)
+  end
 end
 
 --- Waits for the end of the child and of its output.

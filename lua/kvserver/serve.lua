@@ -1,4 +1,6 @@
 --- `kvserver [OPTIONS]`: a node that serves until a signal stops it, or its storage fails.
+local admin = require "kvserver.admin"
+local log = require "kvserver.log"
 local server = require "kvserver.server"
 local task = require "kvserver.task"
 local uv = require "luv"
@@ -62,6 +64,20 @@ local function wait_until_of_use(node, config, over)
   task.wait_until(function() return node:status().last_applied >= index or over:is_set() end, OPEN_MS)
 end
 
+-- Nobody steers a node that has no admin socket; one that was asked for must be there.
+local function open_admin_socket(node, config)
+  local path <const> = config.admin_socket
+  local socket, why
+  if path then
+    socket, why = admin.listen { path = path, node = node, config = config }
+    if not socket and path ~= (config.data or "") .. "/admin.sock" then fail(why, EXIT_FAILED) end
+  elseif config.data then
+    why = "the path of the data directory is too long for one"
+  end
+  if why then log.write("warn", "admin", "no_socket", { why = why }) end
+  return socket
+end
+
 local function url(config, port)
   return ("http://%s:%d"):format(config.listen:match("^(.+):%d+$"), port)
 end
@@ -72,6 +88,7 @@ function M.run(config)
   local over = stop_signal()
   local node <close> = start(config, over)
   if not node then return end
+  local socket <close> = open_admin_socket(node, config)
   task.spawn(function() over:set(node:wait_failed()) end)
   wait_until_of_use(node, config, over)
   if not over:is_set() then
@@ -79,6 +96,7 @@ function M.run(config)
     io.stdout:flush()
   end
   local _, failure = over:wait()
+  if socket then socket:close() end
   if failure then fail(config.data and ("%s: %s"):format(config.data, failure) or failure, EXIT_FAILED) end
   node:stop(GRACE_MS)
 end

@@ -56,6 +56,8 @@ describe("a usage error", function()
     { { "--script-memory-bytes", "x" }, "--script-memory-bytes: expected an integer" },
     { { "--data" }, "--data: expected DIR" },
     { { "--data", "" }, '--data: expected a path of up to 4095 bytes, got ""' },
+    { { "--admin-socket", ("x"):rep(108) }, "--admin-socket: expected a path of up to 107 bytes, which is what" },
+    { { "--admin-socket", "" }, "--admin-socket: expected a path of up to 107 bytes" },
     { { "--data", "x", "--memory" }, "--memory: expected without --data" },
     { { "--segment-bytes", "4095" }, '--segment-bytes: expected an integer from 4096 to 1073741824, got "4095"' },
     { { "--segment-bytes", "1073741825" }, "--segment-bytes: expected an integer from 4096 to 1073741824" },

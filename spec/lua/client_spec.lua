@@ -147,6 +147,16 @@ describe("client", function()
     assert.equal(307, seen.status)
   end)
 
+  it("takes a redirect as an answer if it is made so", function()
+    local fake <close> = fake_server.start(function(connection)
+      connection:write(reply("307 Temporary Redirect", "Location: http://127.0.0.1:1/elsewhere\r\n",
+        '{"ok":false,"err_code":"not_leader","leader_hint":{"leader_id":"n2","leader_addr":"n2:1"}}'))
+    end)
+    local c <close> = client.connect({ port = fake.port }, { follow = false })
+    local answer <const> = c:put("k", "v")
+    assert.same({ 307, "not_leader", "n2" }, { answer.status, answer.err_code, answer.leader_hint.leader_id })
+  end)
+
   it("gives up on redirects that lead in a circle, or nowhere", function()
     local target
     local circle <close> = fake_server.start(function(connection)

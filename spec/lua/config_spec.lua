@@ -46,7 +46,8 @@ describe("config.load", function()
     { "return { log_level = 'loud' }", 'log_level: expected one of debug, info, warn, error, got "loud"' },
     { "return { data = '' }", 'data: expected a path of up to 4095 bytes, got ""' },
     { "return { segment_bytes = 1024 }", "segment_bytes: expected an integer from 4096 to 1073741824, got 1024" },
-    { "return { enable_faults = true }", "enable_faults: this version has no fault injection" },
+    { "return { enable_faults = 1 }", "enable_faults: expected true or false, got 1" },
+    { "return { admin_socket = ('x'):rep(108) }", "admin_socket: expected a path of up to 107 bytes" },
     { "return { heartbeat_ms = 0 }", "heartbeat_ms: expected an integer from 1 to 60000, got 0" },
     { "return { election_ms = 500 }",
       "election_ms: expected MIN-MAX in milliseconds, such as 300-600, up to 60000, got 500" },
@@ -86,12 +87,15 @@ describe("config.complete", function()
       read_policy = "readindex", write_mode = "sync",
       max_body_bytes = 8388608, max_key_bytes = 4096, max_value_bytes = 1048576, max_connections = 10000,
       request_timeout_ms = 5000, log_level = "info", log_format = "logfmt", script_memory_bytes = 0,
+      admin_socket = "./kvdata/admin.sock", enable_faults = false,
     }, (config.complete {}))
   end)
 
   it("keeps everything in memory without a directory", function()
     local complete = assert(config.complete { memory = true })
     assert.same({ true, nil }, { complete.memory, complete.data })
+    assert.is_nil(complete.admin_socket)
+    assert.equal("a", config.complete({ memory = true, admin_socket = "a" }).admin_socket)
   end)
 
   it("takes peers in any order, a leader among them, and an interface to listen on", function()

@@ -1,3 +1,4 @@
+local child_support = require "spec.support.child"
 local process = require "kvserver.process"
 local task = require "kvserver.task"
 
@@ -79,6 +80,27 @@ describe("process.spawn", function()
       assert.is_true(alive(pid))
     end
     assert.is_truthy(task.wait_until(function() return not alive(pid) end, 5000))
+  end)
+
+  it("appends what the child says on stderr to a file", function()
+    local file <close> = child_support.file "before\n"
+    for i = 1, 2 do
+      local child <close> = process.spawn(sh("echo out; echo err " .. i .. " >&2", { stderr = { path = file.path } }))
+      assert.are.same({ code = 0, signal = 0, stdout = "out\n", stderr = "" }, child:wait(10000))
+    end
+    local log <close> = io.open(file.path)
+    assert.are.equal("before\nerr 1\nerr 2\n", log:read "a")
+    assert.error_matches(function() process.spawn(sh("true", { stderr = { path = "/nowhere/log" } })) end, "ENOENT")
+  end)
+
+  it("kills a child, also one that is stopped, and stays until it is gone", function()
+    local child <close> = process.spawn(sh("exec sleep 60"))
+    child:kill("sigstop")
+    child:destroy()
+    assert.is_false(alive(child.pid))
+    child:destroy()
+    assert.are.equal(9, child:wait(10000).signal)
+    child:destroy()
   end)
 
   it("sends signals, and none to a child that has ended", function()

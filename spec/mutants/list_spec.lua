@@ -42,6 +42,7 @@ end)
 -- Lines of a source that make something durable.
 local function sync_lines(path)
   local lines = {}
+  if path == "src/server/fault_disk.c" then return lines end -- it only passes on what others ask for
   for line in read_file(path):gmatch("[^\n]+") do
     if line:find("ops->sync_directory(", 1, true) or line:find("disk->ops->sync(", 1, true) then
       lines[#lines + 1] = line

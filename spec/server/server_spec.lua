@@ -1,5 +1,7 @@
 -- A node put together: start, stop, abrupt end; waits.
+local client = require "kvserver.client"
 local http = require "spec.support.http"
+local nodes = require "spec.support.nodes"
 local server = require "kvserver.server"
 local task = require "kvserver.task"
 local uv = require "luv"
@@ -169,5 +171,65 @@ describe("waits", function()
       assert.equal(tostring(22 - i), connections[i]:receive().headers["x-raft-index"])
       connections[i].socket:close()
     end
+  end)
+end)
+
+describe("the log of a server", function()
+  local function fields(entries, ...)
+    local found = {}
+    for i, entry in ipairs(entries) do
+      local values = {}
+      for j, name in ipairs { ... } do values[j] = entry[name] or false end
+      found[i] = values
+    end
+    return found
+  end
+
+  it("shows its entries: the no-op of a term, and commands", function()
+    local node <close> = assert(server.start { listen = "127.0.0.1:0" })
+    local c <close> = client.connect { port = node:port() }
+    assert.is_true(c:put("a", "1").ok)
+    assert.is_true(c:cas("a", "1", "2").ok)
+    assert.same({ { 1, "noop", false }, { 2, "put", "a" }, { 3, "cas", "a" } },
+      fields(node:raft_log(), "index", "op", "key"))
+    assert.same({ { 2, 1, "1" } }, fields(node:raft_log(2, 2), "index", "term", "value"))
+    assert.same({}, node:raft_log(4))
+    assert.same({}, node:raft_log(3, 2))
+  end)
+
+  it("shows at most a thousand, and 4 MiB, at once", function()
+    local node <close> = assert(server.start { listen = "127.0.0.1:0" })
+    local c <close> = client.connect { port = node:port() }
+    for _ = 1, 1001 do c:delete("k") end
+    assert.equal(1000, #node:raft_log())
+    assert.same({ { 1002 } }, fields(node:raft_log(1002), "index"))
+    for _ = 1, 5 do c:put("k", ("v"):rep(1 << 20)) end
+    assert.equal(3, #node:raft_log(1003))
+  end)
+
+  it("begins behind what a snapshot took away", function()
+    local node <close> = assert(server.start { listen = "127.0.0.1:0", snapshot_threshold = 20 })
+    local c <close> = client.connect { port = node:port() }
+    for i = 1, 60 do c:put("k", tostring(i)) end
+    assert(task.wait_until(function() return node:status().first_index > 1 end, 5000))
+    local status = node:status()
+    assert.equal(status.first_index, node:raft_log(1)[1].index)
+  end)
+end)
+
+describe("transfer", function()
+  it("makes another member lead", function()
+    local c <close> = nodes.cluster()
+    local leader, followers = c:wait_leader()
+    assert(task.wait_until(function() return c.servers[leader]:transfer(followers[1]) end, 5000))
+    assert(task.wait_until(function() return c:leader() == followers[1] end, 5000))
+  end)
+
+  it("is refused by who does not lead, and for a stranger", function()
+    local c <close> = nodes.cluster()
+    local leader, followers = c:wait_leader()
+    assert.same({ nil, "not_leader" }, { c.servers[followers[1]]:transfer(leader) })
+    assert.same({ nil, "not_found" }, { c.servers[leader]:transfer("n9") })
+    assert.same({ nil, "invalid" }, { c.servers[leader]:transfer(leader) })
   end)
 end)

@@ -172,6 +172,15 @@ static enum status remove_file(struct disk *disk, const char *name, struct error
   return unlinkat(root_of(disk), name, 0) == 0 ? STATUS_OK : failed(err, "remove", name);
 }
 
+enum status io_disk_link(struct disk *disk, const char *name, const char *second, struct error *err) {
+  int root = root_of(disk);
+  return linkat(root, name, root, second, 0) == 0 ? STATUS_OK : failed(err, "link", name);
+}
+
+enum status io_disk_remove_directory(struct disk *disk, const char *name, struct error *err) {
+  return unlinkat(root_of(disk), name, AT_REMOVEDIR) == 0 ? STATUS_OK : failed(err, "remove", name);
+}
+
 /* EEXIST may also mean that a file is in its place. */
 static bool is_directory(int root, const char *name) {
   struct stat about;

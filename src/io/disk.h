@@ -25,6 +25,11 @@ struct io_disk_watch {
 /* Keeps `watch` until the disk is closed. Before anything else is done with the disk. */
 void io_disk_watch(struct disk *disk, struct io_disk_watch *watch);
 
+/* A second name for a file, anywhere on the disk; STATUS_IO when there is something of that name. */
+enum status io_disk_link(struct disk *disk, const char *name, const char *second, struct error *err);
+/* An empty one. */
+enum status io_disk_remove_directory(struct disk *disk, const char *name, struct error *err);
+
 /* Takes the directory for this disk until it is closed (or the process ends, however): an advisory lock on the file
  * LOCK, which tells the holder's pid. STATUS_IO when somebody else has it (also another disk in this process); `err`
  * says who. */

@@ -177,3 +177,30 @@ void lua_command_push_table(lua_State *L, const struct command *command) {
   if (command->op != OP_DELETE) set_bytes(L, "value", command->value);
   if (command->op == OP_CAS) set_bytes(L, "expected", command->expected);
 }
+
+static void set_number(lua_State *L, const char *field, uint64_t value) {
+  lua_pushinteger(L, (lua_Integer)value);
+  lua_setfield(L, -2, field);
+}
+
+static void push_entry(lua_State *L, const struct log_entry *entry) {
+  struct command command;
+  if (entry->command.len > 0 && command_decode(entry->command, &command) == STATUS_OK) {
+    lua_command_push_table(L, &command);
+  } else {
+    lua_createtable(L, 0, 3);
+    lua_pushliteral(L, "noop");
+    lua_setfield(L, -2, "op");
+  }
+  set_number(L, "index", entry->index);
+  set_number(L, "term", entry->term);
+}
+
+void lua_command_push_entries(lua_State *L, struct bytes encoded, uint64_t index) {
+  struct log_entry entry = {.index = index};
+  lua_newtable(L);
+  for (lua_Integer i = 1; log_entry_next(&encoded, &entry); i++, entry.index++) {
+    push_entry(L, &entry);
+    lua_rawseti(L, -2, i);
+  }
+}

@@ -13,6 +13,7 @@
 
 #include <lua.h>
 
+#include "raft/storage/entry.h"
 #include "types/command.h"
 
 /* Reads the table at `index`. Pushes one value, which owns the encoded command; `out` and the result are views of that
@@ -21,5 +22,8 @@ struct bytes lua_command_push(lua_State *L, int index, struct command *out);
 
 /* Pushes a table that describes `command`. */
 void lua_command_push_table(lua_State *L, const struct command *command);
+/* Pushes a list of the entries that `encoded` (raft/storage/entry.h) holds, the first of which is at `index`: each a
+ * table as above, with index and term; without a command, {op = "noop"}. */
+void lua_command_push_entries(lua_State *L, struct bytes encoded, uint64_t index);
 
 #endif

@@ -3,6 +3,8 @@
  *
  *   local disk = require "kvserver.disk"
  *   local d <close> = disk.open(directory [, "make"])       the system's files; "make": makes the directory
+ *   local d <close> = disk.faulty(directory [, seed])       the same, with faults: d:set_faults{full =, slow_ms =,
+ *                                       fail_sync =, torn_next =}  d:faults() -> {...}  d:lose() -> true
  *   local d <close> = disk.simulate{...}                    see script/lua_disk_faults.c, for its faults, too
  *   local file <close> = d:open(name, "read" | "write" | "create")
  *   file:read(offset, length) -> bytes    file:write(offset, bytes) -> true    file:sync() -> true
@@ -18,6 +20,7 @@
 #include "io/disk.h"
 #include "script/bindings.h"
 #include "script/lua_buffer.h"
+#include "script/lua_fault_disk.h"
 #include "script/lua_result.h"
 
 #define FILE_TYPE "kvserver.disk.file"
@@ -44,6 +47,9 @@ void lua_disk_drop(struct lua_disk *disk) {
   if (--disk->users > 0) return;
   if (disk->simulated != NULL) {
     simdisk_destroy(disk->simulated);
+  } else if (disk->faulty != NULL) {
+    fault_disk_close(disk->faulty);
+    io_disk_close(disk->system);
   } else if (disk->base != NULL) {
     io_disk_close(disk->base);
   }
@@ -109,6 +115,46 @@ static int open_disk(lua_State *L) {
   return status == STATUS_OK ? 1 : lua_push_failure(L, status, &err);
 }
 
+static int open_faulty(lua_State *L) {
+  const char *root = luaL_checkstring(L, 1);
+  lua_Integer seed = luaL_optinteger(L, 2, 0);
+  struct lua_disk *disk = lua_disk_push(L);
+  struct error err;
+  enum status status = io_disk_open(root, IO_DISK_EXISTING, &disk->system, &err);
+  if (status != STATUS_OK) return lua_push_failure(L, status, &err);
+  status = fault_disk_open(disk->system, (uint64_t)seed, &disk->faulty, &err);
+  if (status != STATUS_OK) {
+    disk->base = disk->system; /* to be closed */
+    return lua_push_failure(L, status, &err);
+  }
+  disk->base = fault_disk_base(disk->faulty);
+  return 1;
+}
+
+static struct fault_disk *check_faulty(lua_State *L) {
+  struct lua_disk *disk = lua_disk_check(L, 1);
+  luaL_argcheck(L, disk->faulty != NULL, 1, "expected a disk with faults");
+  return disk->faulty;
+}
+
+static int disk_set_faults(lua_State *L) {
+  struct fault_disk *disk = check_faulty(L);
+  struct fault_disk_state state = lua_fault_disk_check(L, 2);
+  fault_disk_set(disk, &state);
+  return 0;
+}
+
+static int disk_faults(lua_State *L) {
+  lua_fault_disk_push(L, check_faulty(L));
+  return 1;
+}
+
+static int disk_lose(lua_State *L) {
+  struct error err;
+  enum status status = fault_disk_lose(check_faulty(L), &err);
+  return lua_push_result(L, status, &err);
+}
+
 static int disk_close(lua_State *L) {
   struct disk_handle *handle = luaL_checkudata(L, 1, LUA_DISK_TYPE);
   if (handle->shared != NULL) lua_disk_drop(handle->shared);
@@ -118,7 +164,7 @@ static int disk_close(lua_State *L) {
 
 static int disk_lock(lua_State *L) {
   struct lua_disk *disk = lua_disk_check(L, 1);
-  luaL_argcheck(L, disk->simulated == NULL, 1, "a simulated disk has no lock");
+  luaL_argcheck(L, disk->simulated == NULL && disk->faulty == NULL, 1, "only the system's disk itself has a lock");
   struct error err;
   enum status status = io_disk_lock(disk->base, &err);
   return lua_push_result(L, status, &err);
@@ -300,6 +346,9 @@ static const luaL_Reg disk_methods[] = {{"open", disk_open},
                                         {"list", disk_list},
                                         {"free_bytes", disk_free_bytes},
                                         {"lock", disk_lock},
+                                        {"set_faults", disk_set_faults},
+                                        {"faults", disk_faults},
+                                        {"lose", disk_lose},
                                         {"close", disk_close},
                                         {"__gc", disk_close},
                                         {"__close", disk_close},
@@ -316,7 +365,8 @@ static void finish_type(lua_State *L) {
 }
 
 int luaopen_kvserver_disk(lua_State *L) {
-  static const luaL_Reg functions[] = {{"open", open_disk}, {"simulate", lua_disk_simulate}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"open", open_disk}, {"faulty", open_faulty}, {"simulate", lua_disk_simulate}, {NULL, NULL}};
   luaL_newmetatable(L, LUA_DISK_TYPE);
   luaL_setfuncs(L, disk_methods, 0);
   lua_disk_add_faults(L);

@@ -5,6 +5,7 @@
 #include <lua.h>
 
 #include "raft/storage/disk.h"
+#include "server/fault_disk.h"
 #include "sim/simdisk.h"
 
 /* A disk and who uses it: its userdata, open files, and what other bindings made on top of it. The collector may
@@ -12,6 +13,8 @@
 struct lua_disk {
   struct disk *base;
   struct simdisk *simulated; /* NULL: the system's files */
+  struct fault_disk *faulty; /* over `system`, or NULL */
+  struct disk *system;       /* NULL: `base` itself */
   size_t users;
 };
 

@@ -20,6 +20,7 @@ static const char *const keys[] = {"id",
                                    "election_ms",
                                    "fixed_leader",
                                    "seed",
+                                   "enable_faults",
                                    "read_policy",
                                    "write_mode",
                                    "max_body_bytes",
@@ -84,6 +85,15 @@ static const char *string_field(lua_State *L, int table, const char *name, const
   const char *text = lua_tolstring(L, -1, &len); /* stays on the stack, which keeps it alive */
   if (strlen(text) != len) luaL_error(L, "%s: expected a string without NUL", name);
   return text;
+}
+
+static bool boolean_field(lua_State *L, int table, const char *name) {
+  int type = lua_getfield(L, table, name);
+  if (type != LUA_TNIL && type != LUA_TBOOLEAN)
+    luaL_error(L, "%s: expected true or false, got %s", name, luaL_typename(L, -1));
+  bool value = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return value;
 }
 
 static uint64_t number_field(lua_State *L, int table, const char *name, uint64_t otherwise, uint64_t min,
@@ -254,6 +264,7 @@ void lua_node_config_read(lua_State *L, int table, struct config *config) {
   read_cluster(L, table, config);
   read_disk(L, table, config);
   read_policies(L, table, config);
+  config->enable_faults = boolean_field(L, table, "enable_faults");
   config->body_bytes_max = number_field(L, table, "max_body_bytes", BODY_BYTES, 1, BODY_BYTES_CAP);
   config->key_bytes_max = number_field(L, table, "max_key_bytes", 4096, 1, KEY_BYTES_CAP);
   config->value_bytes_max = number_field(L, table, "max_value_bytes", VALUE_BYTES, 1, VALUE_BYTES_CAP);

@@ -27,6 +27,11 @@ void lua_raft_push_message(lua_State *L, const struct raft_message *message);
 /* The inverse; raises for an unknown type. as.append.terms stays NULL, entries_count 0. */
 void lua_raft_check_message(lua_State *L, int table, struct raft_message *out);
 
+/* "append", "append_reply", ... Static. */
+const char *lua_raft_type_name(enum raft_message_type type);
+/* False when none has this name. */
+bool lua_raft_type_of(const char *name, enum raft_message_type *type);
+
 void lua_raft_push_hard_state(lua_State *L, const struct raft_hard_state *state);
 struct raft_hard_state lua_raft_check_hard_state(lua_State *L, int table);
 /* A table that shows the whole state of a core. */

@@ -158,16 +158,27 @@ void lua_raft_push_message(lua_State *L, const struct raft_message *message) {
   }
 }
 
+const char *lua_raft_type_name(enum raft_message_type type) {
+  return type_names[type];
+}
+
+bool lua_raft_type_of(const char *name, enum raft_message_type *type) {
+  for (int i = 0; type_names[i] != NULL; i++) {
+    if (strcmp(name, type_names[i]) != 0) continue;
+    *type = (enum raft_message_type)i;
+    return true;
+  }
+  return false;
+}
+
 static enum raft_message_type check_type(lua_State *L, int table) {
   lua_getfield(L, table, "type");
   const char *name = lua_tostring(L, -1);
-  for (int type = 0; name != NULL && type_names[type] != NULL; type++) {
-    if (strcmp(name, type_names[type]) != 0) continue;
-    lua_pop(L, 1);
-    return (enum raft_message_type)type;
-  }
-  luaL_error(L, "type: no message is called \"%s\"", name != NULL ? name : luaL_typename(L, -1));
-  return RAFT_APPEND;
+  enum raft_message_type type = RAFT_APPEND;
+  if (name == NULL || !lua_raft_type_of(name, &type))
+    luaL_error(L, "type: no message is called \"%s\"", name != NULL ? name : luaL_typename(L, -1));
+  lua_pop(L, 1);
+  return type;
 }
 
 static void check_append_reply(lua_State *L, int table, struct raft_append_reply *out) {

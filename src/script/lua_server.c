@@ -17,6 +17,8 @@
 #include "base/log.h"
 #include "io/thread.h"
 #include "script/bindings.h"
+#include "script/lua_buffer.h"
+#include "script/lua_command.h"
 #include "script/lua_node_config.h"
 #include "script/lua_server.h"
 #include "script/pending.h"
@@ -36,6 +38,10 @@ static struct lua_server *check_open(lua_State *L) {
   struct lua_server *self = luaL_checkudata(L, 1, type_name);
   luaL_argcheck(L, self->server != NULL, 1, "the server is closed");
   return self;
+}
+
+struct server *lua_server_check(lua_State *L) {
+  return check_open(L)->server;
 }
 
 struct kvsm *lua_server_check_state(lua_State *L, int index) {
@@ -289,6 +295,56 @@ static int snapshot(lua_State *L) {
   return 2;
 }
 
+/* transfer(id) -> true when that member was asked to lead, status() shows what becomes of it; or nil and why not. */
+static int transfer(lua_State *L) {
+  struct lua_server *self = check_open(L);
+  enum status status = server_transfer(self->server, luaL_checkstring(L, 2));
+  if (status == STATUS_OK) return push_true(L, NULL);
+  luaL_pushfail(L);
+  lua_pushstring(L, status_name(status));
+  return 2;
+}
+
+/* ---- its log ---- */
+
+enum { LOG_ENTRIES_MAX = 1000, LOG_BYTES_MAX = 1 << 22 };
+
+struct log_copy {
+  struct buffer *encoded;
+  uint64_t first; /* index; 0: none yet */
+};
+
+/* Entries are copied out first: making tables may raise, and must not while the store is locked. */
+static void copy_entry(void *context, const struct log_entry *entry) {
+  struct log_copy *copy = context;
+  if (copy->first == 0) copy->first = entry->index;
+  log_entry_encode(copy->encoded, entry->term, entry->command);
+}
+
+/* raft_log([from [, to]]) -> {{index =, term =, op =, ...}, ...} of what the log holds from `from` (default: its first)
+ * up to `to` (default: its last): at most LOG_ENTRIES_MAX, and LOG_BYTES_MAX bytes, but one in any case; or nil and why
+ * not. */
+static int raft_log(lua_State *L) {
+  struct lua_server *self = check_open(L);
+  lua_Integer from = luaL_optinteger(L, 2, 1), to = luaL_optinteger(L, 3, LUA_MAXINTEGER);
+  luaL_argcheck(L, from >= 1, 2, "expected a number from 1");
+  luaL_argcheck(L, to >= 0, 3, "negative");
+  struct raft_status about;
+  struct leader_hint hint;
+  server_status(self->server, &about, &hint);
+  if ((uint64_t)from < about.first_index) from = (lua_Integer)about.first_index;
+  if (to - from >= LOG_ENTRIES_MAX) to = from + LOG_ENTRIES_MAX - 1;
+  struct log_copy copy = {lua_buffer_push(L), 0};
+  enum status status = server_read_log(self->server, (uint64_t)from, (uint64_t)to, LOG_BYTES_MAX, copy_entry, &copy);
+  if (status != STATUS_OK && status != STATUS_NOT_FOUND) {
+    luaL_pushfail(L);
+    lua_pushstring(L, status_name(status));
+    return 2;
+  }
+  lua_command_push_entries(L, buffer_view(copy.encoded), copy.first);
+  return 1;
+}
+
 static int push_why_failed(lua_State *L, void *data) {
   lua_pushstring(L, data);
   return 1;
@@ -333,9 +389,11 @@ static int close(lua_State *L) {
 }
 
 static void make_metatables(lua_State *L) {
-  static const luaL_Reg methods[] = {{"port", get_port},     {"stop", stop},       {"wait_failed", wait_failed},
-                                     {"close", close},       {"stats", get_stats}, {"status", get_status},
-                                     {"snapshot", snapshot}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"port", get_port},           {"stop", stop},
+                                     {"wait_failed", wait_failed}, {"close", close},
+                                     {"stats", get_stats},         {"status", get_status},
+                                     {"snapshot", snapshot},       {"transfer", transfer},
+                                     {"raft_log", raft_log},       {NULL, NULL}};
   static const luaL_Reg metamethods[] = {{"__gc", close}, {"__close", close}, {NULL, NULL}};
   static const luaL_Reg of_opening[] = {{"__gc", abandon}, {"__close", abandon}, {NULL, NULL}};
   luaL_newmetatable(L, opening_name);
@@ -343,6 +401,7 @@ static void make_metatables(lua_State *L) {
   luaL_newmetatable(L, type_name);
   luaL_setfuncs(L, metamethods, 0);
   luaL_newlib(L, methods);
+  lua_server_add_faults(L);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 2);
 }

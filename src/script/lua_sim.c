@@ -5,13 +5,18 @@
  *   local world <close> = sim.world{nodes = 3, seed = 7}            see read_config for the other fields
  *   world:run(ms [, condition])    goes on for so long, or until condition() holds, which is asked every millisecond
  *                                  -> true; false when the condition did not come true; nil and the violation
+ *   world:run(ms, "answer")        goes on for so long, or until an operation that was submitted ends; not at all when
+ *                                  one did since the last run and world:answered() has not told -> true when one did;
+ *                                  else as above
  *   world:stop_at(event | nil)     runs stop in front of the event with this number, of those that stats().events
  *                                  counts: they return false, "stopped"
  *   world:step([n])                n events happen (1), stop_at or not -> how many did; nil and the violation
  *   world:now()  world:random(n)  world:violation()  world:digest()  world:close()
- *   faults and their undoing: script/lua_sim_faults.c; clients: script/lua_sim_clients.c;
- *   files: script/lua_sim_disks.c; what happened: script/lua_sim_trace.c
- *   world:leader() -> number | nil    world:status(n) -> {up =, role =, ...}    world:stats() -> {events =, ...}
+ *   faults and their undoing: script/lua_sim_faults.c; files: script/lua_sim_disks.c;
+ *   a load: script/lua_sim_clients.c; operations by hand: script/lua_sim_manual.c;
+ *   what happened: script/lua_sim_trace.c
+ *   world:leader() -> number | nil    world:state(n) -> "up", "down", "paused" or "failed"
+ *   world:status(n) -> {up =, role =, ...}    world:stats() -> {events =, ...}
  *   world:raft_log(n [, from [, to]]) -> {{index =, term =, op =, ...}, ...}
  *   sim.prng(seed) -> random; random(n) -> 1 .. n; random(a, b) -> a .. b; random() -> 0 <= x < 1
  *   sim.walk(t): script/lua_sim_walk.c
@@ -153,6 +158,15 @@ static int push_stopped(lua_State *L) {
   return 2;
 }
 
+static int run_to_answer(lua_State *L, struct sim_world *world, uint64_t us) {
+  luaL_argcheck(L, strcmp(lua_tostring(L, 3), "answer") == 0, 3, "expected a function or \"answer\"");
+  bool answered;
+  if (!sim_world_run_to_answer(world, us, &answered)) return push_violation(L, world);
+  if (!answered && sim_world_stopped(world)) return push_stopped(L);
+  lua_pushboolean(L, answered);
+  return 1;
+}
+
 static int run_until_it_holds(lua_State *L, struct sim_world *world, uint64_t left_us) {
   bool holds = condition_holds(L);
   while (!holds && left_us > 0) {
@@ -171,6 +185,7 @@ static int world_run(lua_State *L) {
   lua_Number ms = luaL_checknumber(L, 2);
   luaL_argcheck(L, ms >= 0 && ms < 1e12, 2, "out of range");
   uint64_t us = (uint64_t)(ms * US_PER_MS);
+  if (lua_type(L, 3) == LUA_TSTRING) return run_to_answer(L, world, us);
   if (!lua_isnoneornil(L, 3)) {
     luaL_checktype(L, 3, LUA_TFUNCTION);
     return run_until_it_holds(L, world, us);
@@ -251,6 +266,28 @@ static void set_string(lua_State *L, const char *field, const char *value) {
   lua_setfield(L, -2, field);
 }
 
+static void set_hint(lua_State *L, const struct leader_hint *hint) {
+  lua_createtable(L, 0, 2);
+  set_string(L, "leader_id", hint->leader_id);
+  set_string(L, "leader_addr", hint->leader_addr);
+  lua_setfield(L, -2, "leader_hint");
+}
+
+/* Of a leader; of others it is empty. */
+static void set_peers(lua_State *L, const struct raft_status *status) {
+  lua_createtable(L, 0, (int)status->peers_count);
+  for (uint32_t i = 0; i < status->peers_count; i++) {
+    const struct raft_peer_status *peer = &status->peers[i];
+    lua_createtable(L, 0, 4);
+    set_integer(L, "match_index", peer->match_index);
+    set_integer(L, "next_index", peer->next_index);
+    set_integer(L, "inflight", peer->inflight);
+    set_integer(L, "last_contact_ms", peer->last_contact_ms);
+    lua_setfield(L, -2, peer->id);
+  }
+  lua_setfield(L, -2, "peers");
+}
+
 static void set_raft_status(lua_State *L, const struct raft_status *status) {
   set_string(L, "role", status->role);
   set_integer(L, "term", status->term);
@@ -260,6 +297,8 @@ static void set_raft_status(lua_State *L, const struct raft_status *status) {
   set_integer(L, "first_index", status->first_index);
   set_integer(L, "last_index", status->last_index);
   set_integer(L, "last_term", status->last_term);
+  set_integer(L, "snapshot_index", status->snapshot_index);
+  set_integer(L, "snapshot_term", status->snapshot_term);
   set_string(L, "not_ready", status->not_ready); /* nil when NULL */
 }
 
@@ -267,7 +306,7 @@ static int world_status(lua_State *L) {
   struct sim_world *world = lua_sim_check(L);
   struct sim_node_view view;
   sim_world_node(world, lua_sim_check_node(L, 2), &view);
-  lua_createtable(L, 0, 16);
+  lua_createtable(L, 0, 24);
   set_boolean(L, "up", view.up);
   set_boolean(L, "paused", view.paused);
   set_boolean(L, "faulty", view.faulty);
@@ -277,27 +316,28 @@ static int world_status(lua_State *L) {
   set_boolean(L, "proven", view.proven);
   if (!view.up) return 1;
   set_raft_status(L, &view.status);
+  set_hint(L, &view.hint);
+  set_peers(L, &view.status);
+  set_integer(L, "keys", view.keys);
+  set_integer(L, "clients", view.clients);
   char hex[HASH128_HEX_CHARS + 1];
   hash128_hex(view.state, hex);
   set_string(L, "state_digest", hex);
   return 1;
 }
 
+/* The same, in a word. */
+static int world_state(lua_State *L) {
+  struct sim_world *world = lua_sim_check(L);
+  enum sim_state state = sim_world_state(world, lua_sim_check_node(L, 2));
+  static const char *const names[] = {"down", "up", "paused", "failed"}; /* as enum sim_state */
+  lua_pushstring(L, names[state]);
+  return 1;
+}
+
 /* Entries are copied out first: making tables may raise, and must not while the store is locked. */
 static void copy_entry(void *context, const struct log_entry *entry) {
   log_entry_encode(context, entry->term, entry->command);
-}
-
-static void push_entry(lua_State *L, const struct log_entry *entry) {
-  struct command command;
-  if (entry->command.len > 0 && command_decode(entry->command, &command) == STATUS_OK) {
-    lua_command_push_table(L, &command);
-  } else {
-    lua_createtable(L, 0, 3);
-    set_string(L, "op", "noop");
-  }
-  set_integer(L, "index", entry->index);
-  set_integer(L, "term", entry->term);
 }
 
 static int world_raft_log(lua_State *L) {
@@ -308,13 +348,7 @@ static int world_raft_log(lua_State *L) {
   luaL_argcheck(L, to >= 0, 4, "negative");
   struct buffer *copy = lua_buffer_push(L);
   sim_world_log(world, node, (uint64_t)from, (uint64_t)to, copy_entry, copy);
-  struct bytes encoded = buffer_view(copy);
-  struct log_entry entry = {.index = (uint64_t)from};
-  lua_newtable(L);
-  for (lua_Integer i = 1; log_entry_next(&encoded, &entry); i++, entry.index++) {
-    push_entry(L, &entry);
-    lua_rawseti(L, -2, i);
-  }
+  lua_command_push_entries(L, buffer_view(copy), (uint64_t)from);
   return 1;
 }
 
@@ -378,12 +412,14 @@ static int prng_call(lua_State *L) {
 
 /* ---- the module ---- */
 
-static const luaL_Reg world_methods[] = {
-    {"run", world_run},           {"now", world_now},       {"stop_at", world_stop_at},
-    {"step", world_step},         {"random", world_random}, {"violation", world_violation},
-    {"digest", world_digest},     {"leader", world_leader}, {"status", world_status},
-    {"raft_log", world_raft_log}, {"stats", world_stats},   {"close", world_close},
-    {"__gc", world_close},        {"__close", world_close}, {NULL, NULL}};
+static const luaL_Reg world_methods[] = {{"run", world_run},           {"now", world_now},
+                                         {"stop_at", world_stop_at},   {"step", world_step},
+                                         {"random", world_random},     {"violation", world_violation},
+                                         {"digest", world_digest},     {"leader", world_leader},
+                                         {"state", world_state},       {"status", world_status},
+                                         {"raft_log", world_raft_log}, {"stats", world_stats},
+                                         {"close", world_close},       {"__gc", world_close},
+                                         {"__close", world_close},     {NULL, NULL}};
 
 int luaopen_kvserver_sim(lua_State *L) {
   static const luaL_Reg functions[] = {
@@ -395,6 +431,7 @@ int luaopen_kvserver_sim(lua_State *L) {
   luaL_setfuncs(L, world_methods, 0);
   lua_sim_add_faults(L);
   lua_sim_add_clients(L);
+  lua_sim_add_manual(L);
   lua_sim_add_disks(L);
   lua_sim_add_trace(L);
   lua_pushvalue(L, -1);

@@ -1,10 +1,8 @@
-/* The clients of a simulated world, and histories, in Lua.
+/* The clients of a simulated world, and histories, in Lua; operations by hand: script/lua_sim_manual.c
  *
  *   world:load{clients =, nameless =, keys =, think_ms =, timeout_ms =, value_bytes_max =, mix = {put =, get =, ...}}
  *   world:stop_load()    world:history() -> {{client =, key =, kind =, outcome =, ...}, ...}
  *   world:check_history([steps]) -> "pass" | "fail" | "undecided", {op = place, states = {...}, steps = n}
- *   world:submit(n, {op = "get", key = "k", policy = "readindex" | "stale"} | a command [, deadline_ms]) -> number
- *   world:outcome(number) -> nil while it is under way, then {status =, ...}
  *
  * In a history `kind` is get, put, cas or delete; `value`, `expected` and what a get `saw` are numbers, 0 is no value;
  * what a cas or delete saw is 1 or 0. */
@@ -12,11 +10,9 @@
 #include <string.h>
 
 #include "script/lua_buffer.h"
-#include "script/lua_command.h"
 #include "script/lua_sim.h"
-#include "types/policy.h"
 
-enum { US_PER_MS = 1000, SUBMIT_DEADLINE_MS = 5000 };
+enum { US_PER_MS = 1000 };
 
 static const char *const kind_names[] = {"get", "put", "cas", "delete", NULL}; /* as enum linear_kind */
 static const char *const outcome_names[] = {"ok", "fail", "unknown", NULL};    /* as enum linear_outcome */
@@ -183,72 +179,11 @@ int lua_sim_linear(lua_State *L) {
   return push_verdict(L, verdict, &report);
 }
 
-/* ---- operations by hand ---- */
-
-static void read_get(lua_State *L, struct sim_request *request) {
-  size_t len;
-  lua_getfield(L, 3, "key");
-  const char *key = luaL_checklstring(L, -1, &len); /* the table keeps it */
-  request->is_read = true;
-  request->key = bytes_make(key, len);
-  request->policy = READ_POLICY_READINDEX;
-  if (lua_getfield(L, 3, "policy") == LUA_TNIL) return;
-  if (!read_policy_parse(bytes_of(luaL_checkstring(L, -1)), &request->policy)) {
-    luaL_error(L, "policy: expected readindex or stale");
-  }
-}
-
-static int world_submit(lua_State *L) {
-  struct sim_world *world = lua_sim_check(L);
-  uint8_t node = lua_sim_check_node(L, 2);
-  luaL_checktype(L, 3, LUA_TTABLE);
-  lua_Integer deadline_ms = luaL_optinteger(L, 4, SUBMIT_DEADLINE_MS);
-  luaL_argcheck(L, deadline_ms >= 0, 4, "negative");
-  struct sim_request request = {.deadline_ms = (uint64_t)deadline_ms};
-  lua_getfield(L, 3, "op");
-  const char *op = lua_tostring(L, -1);
-  if (op != NULL && strcmp(op, "get") == 0) {
-    read_get(L, &request);
-  } else {
-    lua_command_push(L, 3, &request.command);
-  }
-  lua_pushinteger(L, (lua_Integer)sim_world_submit(world, node, &request));
-  return 1;
-}
-
-static void set_result(lua_State *L, const struct apply_result *result) {
-  lua_pushboolean(L, result->ok);
-  lua_setfield(L, -2, "ok");
-  if (result->has_deleted) set_integer(L, "deleted", result->deleted);
-  if (result->err_code != ERR_NONE) set_string(L, "err_code", err_code_name(result->err_code));
-  if (result->replay != REPLAY_NONE) set_string(L, "replay", result->replay == REPLAY_SAME ? "same" : "older");
-}
-
-static int world_outcome(lua_State *L) {
-  struct sim_world *world = lua_sim_check(L);
-  lua_Integer number = luaL_checkinteger(L, 2);
-  luaL_argcheck(L, number >= 1 && (uint64_t)number <= sim_world_submitted(world), 2, "no such operation");
-  struct sim_outcome outcome;
-  if (!sim_world_outcome(world, (uint64_t)number, &outcome)) return 0;
-  lua_createtable(L, 0, 6);
-  set_string(L, "status", status_name(outcome.status));
-  set_integer(L, "index", outcome.index);
-  if (outcome.status != STATUS_OK) return 1;
-  if (outcome.found) {
-    lua_pushlstring(L, (const char *)outcome.value.data, outcome.value.len);
-    lua_setfield(L, -2, "value");
-  }
-  if (!outcome.is_read) set_result(L, &outcome.result);
-  return 1;
-}
-
 void lua_sim_add_clients(lua_State *L) {
   static const luaL_Reg methods[] = {{"load", world_load},
                                      {"stop_load", world_stop_load},
                                      {"history", world_history},
                                      {"check_history", world_check_history},
-                                     {"submit", world_submit},
-                                     {"outcome", world_outcome},
                                      {NULL, NULL}};
   luaL_setfuncs(L, methods, 0);
 }

@@ -29,7 +29,9 @@ enum {
 
 struct durable {
   struct io_disk_watch watch;
-  struct disk *disk; /* NULL: not open, as the two below it */
+  struct disk *system;       /* NULL: not open, as the four below it */
+  struct fault_disk *faults; /* NULL as well: not enabled */
+  struct disk *disk;         /* which of the two is used */
   struct snapshot_files *snapshots;
   struct wal *wal;
 
@@ -113,8 +115,17 @@ static enum status open_log(struct durable *durable, const struct config *config
   return wal_open(durable->disk, &options, &owner, &durable->wal, err);
 }
 
+static enum status open_disk(struct durable *durable, const struct config *config, struct error *err) {
+  enum status status = datadir_open(config, &durable->watch, &durable->system, err);
+  if (status == STATUS_OK && config->enable_faults)
+    status = fault_disk_open(durable->system, config->seed, &durable->faults, err);
+  if (status != STATUS_OK) return status;
+  durable->disk = durable->faults != NULL ? fault_disk_base(durable->faults) : durable->system;
+  return STATUS_OK;
+}
+
 enum status durable_open(struct durable *durable, const struct config *config, struct kvsm *sm, struct error *err) {
-  enum status status = datadir_open(config, &durable->watch, &durable->disk, err);
+  enum status status = open_disk(durable, config, err);
   if (status == STATUS_OK) status = snapshot_files_open(durable->disk, &durable->snapshots, err);
   if (status == STATUS_OK) status = open_log(durable, config, err);
   if (status == STATUS_OK) status = raft_restart(wal_base(durable->wal), sm, err);
@@ -155,6 +166,10 @@ const char *durable_failure(const struct durable *durable) {
   return wal_failure(durable->wal);
 }
 
+struct fault_disk *durable_fault_disk(struct durable *durable) {
+  return durable->faults;
+}
+
 /* What each job that is done submits, too. */
 static void finish_jobs(struct durable *durable) {
   while (durable->wal_job != NULL) {
@@ -165,6 +180,7 @@ static void finish_jobs(struct durable *durable) {
 
 static void stop(struct durable *durable) {
   durable->closing = true;
+  if (durable->faults != NULL) fault_disk_hurry(durable->faults);
   io_thread_destroy(durable->thread);
   atomic_store(&durable->watch.stop, true);
   works_close(durable->works);
@@ -186,6 +202,7 @@ void durable_close(struct durable *durable, bool clean) {
   if (durable->loop != NULL) stop(durable);
   if (durable->wal != NULL) close_log(durable, clean && durable->loop != NULL);
   if (durable->snapshots != NULL) snapshot_files_close(durable->snapshots);
-  if (durable->disk != NULL) io_disk_close(durable->disk);
+  if (durable->faults != NULL) fault_disk_close(durable->faults);
+  if (durable->system != NULL) io_disk_close(durable->system);
   free(durable);
 }

@@ -6,6 +6,7 @@
 #include "io/loop.h"
 #include "kvsm/kvsm.h"
 #include "raft/storage/storage.h"
+#include "server/fault_disk.h"
 #include "types/config.h"
 
 struct durable;
@@ -28,6 +29,9 @@ struct raft_storage *durable_base(struct durable *durable);
 bool durable_complete(struct durable *durable, uint64_t *number, uint64_t *last_index);
 /* Why it failed for good; NULL when it did not. */
 const char *durable_failure(const struct durable *durable);
+
+/* What makes its disk fail; NULL unless the configuration says enable_faults, and before it is open. */
+struct fault_disk *durable_fault_disk(struct durable *durable);
 
 /* Takes. Waits for what is being written. `clean`: what waits is written, too, and the log is sealed. */
 void durable_close(struct durable *durable, bool clean);

@@ -33,6 +33,7 @@ struct member {
   struct storage *storage; /* the server's */
   struct works *works;     /* the node's */
   struct transporthttp *transport;
+  struct fault_transport *faults; /* NULL: not enabled */
   struct raftnode *node;
   struct io_hook hook;
   struct io_timer *timer;
@@ -175,6 +176,10 @@ static void create_transport(struct member *member, const struct config *config,
                                           .timeout_ms = LINK_TIMEOUT_ELECTIONS * config->election_max_ms,
                                           .seed = seed};
   member->transport = transporthttp_create(&options);
+  if (!config->enable_faults) return;
+  struct hash128 seeds = hash128_of(bytes_of("faults"), seed);
+  member->faults =
+      fault_transport_create(member->loop, &member->cluster, transporthttp_base(member->transport), seeds.low);
 }
 
 /* From the system, never from the seed: a node that starts again with the same seed must not be taken for the one that
@@ -183,6 +188,10 @@ static uint64_t draw_life(void) {
   uint64_t life;
   CHECK(getrandom(&life, sizeof life, 0) == (ssize_t)sizeof life);
   return life | 1;
+}
+
+static struct raft_transport *transport_of_node(struct member *member) {
+  return member->faults != NULL ? fault_transport_base(member->faults) : transporthttp_base(member->transport);
 }
 
 static void create_node(struct member *member, const struct config *config, struct kvsm *sm, uint64_t seed) {
@@ -200,7 +209,7 @@ static void create_node(struct member *member, const struct config *config, stru
                                      .install_bytes = INSTALL_BYTES,
                                      .worker = {member, submit_work}};
   struct transporthttp_events events = {member, on_message, on_peer_down};
-  member->node = raftnode_create(&options, storage_base(member->storage), transporthttp_base(member->transport), sm,
+  member->node = raftnode_create(&options, storage_base(member->storage), transport_of_node(member), sm,
                                  io_loop_now_ms(member->loop));
   transporthttp_start(member->transport, &events);
 }
@@ -237,6 +246,7 @@ void member_destroy(struct member *member) {
   raftnode_stop_work(member->node);
   works_close(member->works);
   raftnode_destroy(member->node);
+  if (member->faults != NULL) fault_transport_destroy(member->faults);
   transporthttp_destroy(member->transport);
   free(member);
 }
@@ -257,6 +267,18 @@ enum status member_create_snapshot(struct member *member) {
   enum status status = raftnode_create_snapshot(member->node, io_loop_now_ms(member->loop));
   io_loop_wake(member->loop);
   return status;
+}
+
+enum status member_transfer(struct member *member, const char *id) {
+  uint8_t peer = cluster_find(&member->cluster, id);
+  if (peer == RAFT_NODE_NONE) return STATUS_NOT_FOUND;
+  enum status status = raftnode_transfer(member->node, peer, io_loop_now_ms(member->loop));
+  io_loop_wake(member->loop);
+  return status;
+}
+
+struct fault_transport *member_fault_transport(struct member *member) {
+  return member->faults;
 }
 
 const char *member_failure(const struct member *member) {

@@ -8,6 +8,7 @@
 #include "http/connection.h"
 #include "io/loop.h"
 #include "kvsm/kvsm.h"
+#include "server/fault_transport.h"
 #include "server/storage.h"
 #include "types/config.h"
 
@@ -32,6 +33,10 @@ bool member_pending(const struct member *member);
 
 /* As raftnode_create_snapshot (raft/node.h). */
 enum status member_create_snapshot(struct member *member);
+/* As raftnode_transfer (raft/node.h), to the member of this id; STATUS_NOT_FOUND when there is none. */
+enum status member_transfer(struct member *member, const char *id);
+/* What makes its messages fail; NULL unless the configuration says enable_faults. The member's. */
+struct fault_transport *member_fault_transport(struct member *member);
 /* Why its storage failed for good: it acknowledges nothing any more. NULL while it works. */
 const char *member_failure(const struct member *member);
 

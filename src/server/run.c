@@ -175,6 +175,30 @@ enum status server_create_snapshot(struct server *server) {
   return server->member != NULL ? member_create_snapshot(server->member) : STATUS_INVALID;
 }
 
+enum status server_transfer(struct server *server, const char *id) {
+  return server->member != NULL ? member_transfer(server->member, id) : STATUS_NOT_FOUND;
+}
+
+struct fault_transport *server_fault_transport(struct server *server) {
+  return server->member != NULL ? member_fault_transport(server->member) : NULL;
+}
+
+struct fault_disk *server_fault_disk(struct server *server) {
+  return server->storage != NULL ? storage_fault_disk(server->storage) : NULL;
+}
+
+enum status server_read_log(struct server *server, uint64_t from, uint64_t to, uint64_t bytes_max, log_visit *visit,
+                            void *context) {
+  if (server->member == NULL) return STATUS_NOT_FOUND;
+  struct log_store *log = storage_base(server->storage)->log;
+  uint64_t first = log->ops->first_index(log);
+  uint64_t last = log->ops->last_index(log);
+  if (from < first) from = first;
+  if (to > last) to = last;
+  if (from > to) return STATUS_NOT_FOUND;
+  return log->ops->read_range(log, from, log->ops->batch_end(log, from, to, bytes_max), visit, context);
+}
+
 const char *server_failure(const struct server *server) {
   return server->member != NULL ? member_failure(server->member) : NULL;
 }

@@ -9,6 +9,9 @@
 #include "distributedkv/raft_node.h"
 #include "io/loop.h"
 #include "kvsm/kvsm.h"
+#include "raft/storage/storage.h"
+#include "server/fault_disk.h"
+#include "server/fault_transport.h"
 #include "types/config.h"
 
 struct server;
@@ -37,6 +40,18 @@ void server_status(const struct server *server, struct raft_status *status, stru
  * STATUS_OVERLOADED while one is being taken, STATUS_INVALID when the newest one covers it all (or the node is the
  * caller's), STATUS_IO when the storage failed. */
 enum status server_create_snapshot(struct server *server);
+/* Asks the member of this id to lead in this node's place; server_status shows what becomes of it. STATUS_NOT_FOUND: no
+ * such member (or the node is the caller's), STATUS_NOT_LEADER, STATUS_INVALID: it is this node, or cannot lead yet. */
+enum status server_transfer(struct server *server, const char *id);
+/* What makes its messages fail; NULL unless the configuration says enable_faults. The server's. */
+struct fault_transport *server_fault_transport(struct server *server);
+/* What makes its disk fail; NULL as above, and for a node in memory. The server's. */
+struct fault_disk *server_fault_disk(struct server *server);
+/* Entries of the log, from `from` on up to `to`, as many as there are and as encode to at most bytes_max (one in any
+ * case), visited in order, borrowed until the visitor returns. May read them from disk. STATUS_NOT_FOUND: there is no
+ * entry in this range (or the node is the caller's); else what the log says. */
+enum status server_read_log(struct server *server, uint64_t from, uint64_t to, uint64_t bytes_max, log_visit *visit,
+                            void *context);
 /* Why its storage failed, which is the end of it; NULL while it works. */
 const char *server_failure(const struct server *server);
 /* `failed` runs once, at the end of the turn in which that shows; NULL: nobody wants to know any more. */

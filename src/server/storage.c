@@ -49,6 +49,10 @@ bool storage_complete(struct storage *storage, uint64_t *number, uint64_t *last_
                                   : mem_storage_complete(storage->memory, number, last_index);
 }
 
+struct fault_disk *storage_fault_disk(struct storage *storage) {
+  return storage->durable != NULL ? durable_fault_disk(storage->durable) : NULL;
+}
+
 const char *storage_failure(const struct storage *storage) {
   return storage->durable != NULL ? durable_failure(storage->durable) : NULL;
 }

@@ -15,6 +15,8 @@ uint64_t storage_opening_bytes(const struct storage *storage);
 void storage_start(struct storage *storage, struct io_loop *loop);
 struct raft_storage *storage_base(struct storage *storage);
 bool storage_complete(struct storage *storage, uint64_t *number, uint64_t *last_index);
+/* As durable_fault_disk; with memory: NULL. */
+struct fault_disk *storage_fault_disk(struct storage *storage);
 const char *storage_failure(const struct storage *storage);
 void storage_close(struct storage *storage, bool clean); /* takes */
 

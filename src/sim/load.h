@@ -8,12 +8,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/bytes.h"
-#include "base/status.h"
-#include "types/command.h"
-#include "types/policy.h"
-#include "types/result.h"
-
 enum { SIM_CLIENTS_MAX = 64, SIM_KEYS_MAX = 256, SIM_MGET_MAX = 4, SIM_VALUE_BYTES_MAX = 16384 };
 
 /* Weights of operations; a weight is a share of their sum. */
@@ -32,23 +26,5 @@ struct sim_load_options {
 };
 
 struct sim_load_options sim_load_default(void);
-
-/* One operation by hand. Borrowed until the call returns. */
-struct sim_request {
-  bool is_read;
-  enum read_policy policy; /* reads */
-  struct bytes key;        /* reads */
-  struct command command;  /* writes; valid */
-  uint64_t deadline_ms;    /* from now, by the node's clock */
-};
-
-struct sim_outcome {
-  enum status status;         /* as DistributedKV said; CLOSED: the node went away */
-  struct apply_result result; /* of a write with STATUS_OK */
-  uint64_t index;
-  bool is_read;
-  bool found; /* reads */
-  struct bytes value;
-};
 
 #endif

@@ -224,6 +224,7 @@ enum status sim_node_start(struct sim_node *node, struct error *err) {
 static void drop_event(struct sim_node *node, const struct sim_event *event, bool refused) {
   if (event->kind == SIM_MESSAGE) sim_packet_free(node->world, event->data);
   if (event->kind == SIM_REQUEST) sim_load_lost(node->world, event->data, refused);
+  if (event->kind == SIM_MANUAL) sim_manual_lost(event->data);
 }
 
 static void add_counts(struct sim_world *world, const struct raftnode *raft) {
@@ -352,8 +353,12 @@ static void dispatch(struct sim_node *node, const struct sim_event *event) {
   case SIM_REQUEST:
     sim_load_request(node, event->data);
     break;
+  case SIM_MANUAL:
+    sim_manual_request(node, event->data);
+    break;
   case SIM_RESPONSE:
   case SIM_CLIENT:
+  case SIM_MANUAL_END:
     CHECK(!"an event of a client");
   }
   sim_node_turn(node);
@@ -369,7 +374,8 @@ static void park(struct sim_node *node, const struct sim_event *event) {
 
 /* True when the event is not meant for this incarnation, or its deadline has been moved. */
 static bool is_void(struct sim_node *node, const struct sim_event *event) {
-  bool shared = event->kind == SIM_MESSAGE || event->kind == SIM_PEER_DOWN || event->kind == SIM_REQUEST;
+  bool shared = event->kind == SIM_MESSAGE || event->kind == SIM_PEER_DOWN || event->kind == SIM_REQUEST ||
+                event->kind == SIM_MANUAL;
   if (!shared && event->number != node->incarnation) return true;
   if (event->kind != SIM_TIMER) return false;
   if (event->sequence != node->timer_sequence) return true;

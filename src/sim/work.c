@@ -97,6 +97,8 @@ void sim_work_event(struct sim_node *node, const struct sim_event *event) {
   case SIM_REQUEST:
   case SIM_RESPONSE:
   case SIM_CLIENT:
+  case SIM_MANUAL:
+  case SIM_MANUAL_END:
     CHECK(!"no event of a node's work");
   }
 }

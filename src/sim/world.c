@@ -78,6 +78,8 @@ static void happen(struct sim_world *world, const struct sim_event *event) {
     sim_load_response(world, event->data);
   } else if (event->kind == SIM_CLIENT) {
     sim_load_wake(world, event);
+  } else if (event->kind == SIM_MANUAL_END) {
+    sim_manual_end(world, event->number);
   } else {
     sim_node_event(&world->nodes[event->node], event);
   }
@@ -97,12 +99,25 @@ static bool happen_next(struct sim_world *world, uint64_t end_us) {
   return true;
 }
 
-bool sim_world_run(struct sim_world *world, uint64_t us) {
+static void run(struct sim_world *world, uint64_t us, bool to_answer) {
   uint64_t end_us = world->now_us + us;
   while (!sim_check_failed(&world->check)) {
-    if (sim_world_stopped(world) || !happen_next(world, end_us)) return true;
+    if (to_answer && sim_manual_news(world)) break;
+    if (sim_world_stopped(world) || !happen_next(world, end_us)) break;
   }
-  return false;
+}
+
+bool sim_world_run(struct sim_world *world, uint64_t us) {
+  run(world, us, false);
+  sim_manual_notice(world);
+  return !sim_check_failed(&world->check);
+}
+
+bool sim_world_run_to_answer(struct sim_world *world, uint64_t us, bool *answered) {
+  run(world, us, true);
+  *answered = sim_manual_news(world);
+  sim_manual_notice(world);
+  return !sim_check_failed(&world->check);
 }
 
 void sim_world_stop_at(struct sim_world *world, uint64_t event) {
@@ -157,6 +172,17 @@ void sim_world_node(struct sim_world *world, uint8_t number, struct sim_node_vie
   dkv_status(&node->dkv, &out->status, &stats);
   out->life = raftnode_core(node->raft)->life;
   out->state = stats.digest;
+  out->keys = stats.keys;
+  out->clients = stats.clients;
+  dkv_leader_hint(&node->dkv, &out->hint);
+}
+
+enum sim_state sim_world_state(const struct sim_world *world, uint8_t number) {
+  CHECK(number < world->config.nodes_count);
+  const struct sim_node *node = &world->nodes[number];
+  if (!node->up) return SIM_DOWN;
+  if (raftnode_failed(node->raft)) return SIM_FAILED;
+  return node->paused ? SIM_PAUSED : SIM_UP;
 }
 
 uint8_t sim_world_leader(const struct sim_world *world) {

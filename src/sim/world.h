@@ -15,6 +15,7 @@
 #include "sim/fault.h"
 #include "sim/linear.h"
 #include "sim/load.h"
+#include "sim/manual.h"
 #include "sim/simdisk.h"
 #include "sim/trace.h"
 
@@ -72,6 +73,9 @@ void sim_world_destroy(struct sim_world *world);
 
 /* Goes on for so much virtual time, or up to its mark (sim_world_stop_at). False once a check was violated. */
 bool sim_world_run(struct sim_world *world, uint64_t us);
+/* The same, but no further than to where an operation that was submitted ends; not at all when one did since the last
+ * run and sim_world_answered has not told of it. Says whether one did. */
+bool sim_world_run_to_answer(struct sim_world *world, uint64_t us, bool *answered);
 /* From now on runs stop in front of the event with this number, as sim_stats.events counts them from 1; 0: nowhere. */
 void sim_world_stop_at(struct sim_world *world, uint64_t event);
 /* True while the world stands at its mark, or behind it: runs do nothing then. */
@@ -98,8 +102,13 @@ struct sim_node_view {
   struct raft_status status; /* of an up node */
   uint64_t life;
   struct hash128 state;
+  struct leader_hint hint;
+  uint64_t keys;
+  uint64_t clients;
 };
 void sim_world_node(struct sim_world *world, uint8_t number, struct sim_node_view *out);
+enum sim_state { SIM_DOWN, SIM_UP, SIM_PAUSED, SIM_FAILED };
+enum sim_state sim_world_state(const struct sim_world *world, uint8_t number);
 /* The up, not paused leader of the highest term; RAFT_NODE_NONE: nobody leads. */
 uint8_t sim_world_leader(const struct sim_world *world);
 /* Visits entries lo .. hi, as far as the log of an up node holds them. */
@@ -179,11 +188,16 @@ bool sim_world_stop_load(struct sim_world *world);
 /* Every operation of the load so far, those under way as unknown; borrowed until the next run. */
 const struct linear_op *sim_world_history(struct sim_world *world, size_t *count);
 
-/* One operation by hand, at that node, without retries. Returns its number. */
+/* One operation by hand, at that node, without retries. Returns its number, from 1. */
 uint64_t sim_world_submit(struct sim_world *world, uint8_t number, const struct sim_request *request);
 /* How many there were. */
 uint64_t sim_world_submitted(const struct sim_world *world);
-/* False while it is under way. Views in `out` are borrowed until the world goes. */
+/* False while it is under way, and once it was forgotten. Views in `out` are borrowed until then. */
 bool sim_world_outcome(const struct sim_world *world, uint64_t number, struct sim_outcome *out);
+/* Its outcome will not be asked for any more, whether it has ended or not: it is neither kept nor told. */
+void sim_world_forget(struct sim_world *world, uint64_t number);
+/* The next one, in the order of their ends, of those that have ended and were neither returned nor forgotten; 0: none.
+ */
+uint64_t sim_world_answered(struct sim_world *world);
 
 #endif

@@ -162,5 +162,13 @@ void sim_load_stats(const struct sim_clients *clients, struct sim_stats *out);
 /* ---- manual.c ---- */
 
 void sim_manual_destroy(struct sim_manual *manual);
+/* `data`: an operation. It reaches a node that was paused; or never will, for that went down. */
+void sim_manual_request(struct sim_node *node, void *data);
+void sim_manual_lost(void *data);
+/* Nobody waits for it any longer. */
+void sim_manual_end(struct sim_world *world, uint64_t number);
+/* Whether any ended since sim_manual_notice was called last. */
+bool sim_manual_news(const struct sim_world *world);
+void sim_manual_notice(struct sim_world *world);
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef KV_TYPES_CONFIG_H
 #define KV_TYPES_CONFIG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "types/limits.h"
@@ -31,7 +32,8 @@ struct config {
   uint32_t heartbeat_ms;                     /* --heartbeat-ms */
   uint32_t election_min_ms;                  /* --election-ms: timeouts are drawn from this range */
   uint32_t election_max_ms;
-  uint64_t seed; /* --seed: of every random choice of this node */
+  uint64_t seed;      /* --seed: of every random choice of this node */
+  bool enable_faults; /* --enable-faults: its network and its disk can be made to fail */
   enum read_policy read_policy;
   enum write_mode write_mode;
   uint64_t body_bytes_max;     /* --max-body-bytes */

@@ -71,8 +71,8 @@ local function run_piece(self, first, last)
   end
   if not ended or (ended.code ~= 0 and not self.failure) then
     self.failure = self.failure or {
-      seed = first + seen, ms = 0, why = ended and ("the program ended with exit code %d, signal %d\n%s"):format(ended.code,
-        ended.signal, child.stdout) or "it takes too long",
+      seed = first + seen, ms = 0, why = ended and ("the program ended with exit code %d, signal %d\n%s"):format(
+        ended.code, ended.signal, child.stdout) or "it takes too long",
     }
   end
 end

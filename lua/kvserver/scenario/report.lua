@@ -8,13 +8,13 @@
 --   n1.log, ...      what the nodes logged, and n1/, ... their data directories (not in sim)
 --
 -- Without `--report`, worlds with files use a folder below /tmp, which stays only when the scenario did not pass.
+local files = require "kvserver.files"
 local json = require "kvserver.json"
 local types = require "kvserver.types"
 local uv = require "luv"
 
 local M = {}
 
-local MODE <const> = 493 -- rwxr-xr-x
 local SLUG_MAX <const> = 60
 local OP_FIELDS <const> = {
   "id", "client", "kind", "key", "value", "expected", "saw", "outcome", "called", "returned", "node", "seq", "batch",
@@ -26,18 +26,8 @@ local function slug(name)
 end
 
 local function make_directory(path)
-  local made, why, code = uv.fs_mkdir(path, MODE)
-  if not made and code ~= "EEXIST" then error(("--report: %s"):format(why), 0) end
-end
-
--- Of this program's own making: nothing in it is anybody else's.
-local function remove_tree(path)
-  local status <const> = uv.fs_lstat(path)
-  if not status then return end
-  if status.type ~= "directory" then return uv.fs_unlink(path) end
-  local names = uv.fs_scandir(path)
-  for name in uv.fs_scandir_next, names do remove_tree(path .. "/" .. name) end
-  uv.fs_rmdir(path)
+  local ok, why = files.make_directory(path)
+  if not ok then error(("--report: %s"):format(why), 0) end
 end
 
 local function link_latest(parent, name)
@@ -47,20 +37,27 @@ local function link_latest(parent, name)
   if not status or status.type == "link" then uv.fs_symlink(name, link) end
 end
 
+-- Of a folder of its own, when the program ends in the midst of the telling: nobody will ask for it.
+local Folder = {}
+
+function Folder:__close()
+  if self.temporary and not self.is_settled then files.remove_tree(self.path) end
+end
+
 --- A folder for a telling, empty; nil when nothing is to be kept.
--- @treturn ?table path, temporary
+-- @treturn ?table path, temporary; a `<close>` value
 function M.open(options, scenario, seed)
   if not options.report then
     if options.world == "sim" then return nil end
-    return { path = assert(uv.fs_mkdtemp "/tmp/kvserver-scenario-XXXXXX"), temporary = true }
+    return setmetatable({ path = files.make_temporary "scenario", temporary = true }, Folder)
   end
   local name <const> = ("%s-%s-%d"):format(slug(scenario.name), options.world, seed)
   local path <const> = options.report .. "/" .. name
   make_directory(options.report)
-  remove_tree(path)
+  files.remove_tree(path)
   make_directory(path)
   link_latest(options.report, name)
-  return { path = assert(uv.fs_realpath(path)) }
+  return setmetatable({ path = assert(uv.fs_realpath(path)) }, Folder)
 end
 
 -- ---- files ----
@@ -134,8 +131,9 @@ end
 --- Behind the end of the world: a folder of its own goes when nobody will want it.
 function M.close(folder, result)
   if not folder then return end
+  folder.is_settled = true
   if folder.temporary and (result.verdict == "pass" or result.verdict == "skipped") then
-    remove_tree(folder.path)
+    files.remove_tree(folder.path)
   else
     result.kept = folder.path
   end

@@ -123,7 +123,7 @@ local function tell(scenario, options, seed)
     return { name = scenario.name, world = options.world, seed = seed, verdict = "skipped", lines = {}, history = {},
       happened = {}, ms = 0, why = "it is only for " .. table.concat(worlds_of, ", ") }
   end
-  local folder <const> = report.open(options, scenario, seed)
+  local folder <close> = report.open(options, scenario, seed)
   local result = story.tell(scenario.name, scenario.options, scenario.f, {
     world = options.world, seed = seed, directory = folder and folder.path, stop_at = options["until"],
     on_stop = prompt.run, listener = not options.quiet and print_line or nil,
@@ -149,6 +149,7 @@ local function tell_and_print(scenario, options, seed)
   print_verdict(result, result.wall_ms)
   if result.verdict == "fail" or result.verdict == "undecided" then
     print("  again: " .. result.replay)
+    if result.events then print(("  look around in front of its end: add --until %d"):format(result.events)) end
   end
   if result.kept then print("  kept: " .. result.kept) end
   return result

@@ -38,8 +38,7 @@ local function check_forward(seen, node, status)
   seen.last[node.id] = status
   if not last then return nil end
   if status.term < last.term then return ("%s went back from term %d to %d"):format(node.id, last.term, status.term) end
-  local restarted <const> = status.uptime_ms and status.uptime_ms < (last.uptime_ms or 0)
-  if restarted then return nil end
+  if status.starts ~= last.starts then return nil end
   for _, name in ipairs { "commit_index", "last_applied", "snapshot_index" } do
     if status[name] < last[name] then
       return ("the %s of %s went back from %d to %d"):format(name, node.id, last[name], status[name])

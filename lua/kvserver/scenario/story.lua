@@ -108,6 +108,13 @@ local function play(self, f)
   undo(self)
 end
 
+-- The program ends in the midst of it: nobody will close its world.
+local function abandon(self)
+  if current ~= self then return end
+  current = nil
+  if self.cluster then self.cluster:destroy() end
+end
+
 -- In virtual time nothing in Lua may depend on the machine either.
 local function enter_sandbox(world)
   if not world.virtual then return end
@@ -121,13 +128,14 @@ end
 -- @tparam table how world, seed, directory, listener (gets each line of the account: at, text); stop_at (the number
 -- of an event) and on_stop (gets the cluster in front of that event)
 -- @treturn table name, world, seed, verdict ("pass", "fail", "undecided", "skipped"), why, lines, history, happened,
--- ms, and the cluster's world, still open: close the result
+-- ms, events (in sim), and the cluster's world, still open: close the result
 function M.tell(name, options, f, how)
   assert(not current, "a scenario inside a scenario")
   local self = setmetatable({
     name = name, options = options, lines = {}, properties = {}, happened = {}, listener = how.listener,
   }, Story)
   current = self
+  local _ <close> = setmetatable({}, { __close = function() abandon(self) end })
   local result = { name = name, world = how.world, seed = how.seed, lines = self.lines, happened = self.happened }
   local trace
   local ok, why = pcall(function()
@@ -151,6 +159,7 @@ function M.tell(name, options, f, how)
   result.cluster = self.cluster
   result.history = self.cluster and self.cluster.history or {}
   result.ms = self.cluster and self.cluster.world:now() or 0
+  result.events = self.cluster and self.cluster.world.events and self.cluster.world:events() or nil
   current = nil
   return result
 end

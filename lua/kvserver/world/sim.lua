@@ -55,13 +55,12 @@ function M.open(spec)
   if spec.directory then self.inner:keep_trace(REPORT_RECORDS) end
   self.tasks = virtual.new {
     now = function() return self.inner:now() end,
-    advance = function(ms, condition) return self.inner:run(ms, function() return condition and condition() or #self:ans()>0 end) end,
-    answered = function() local l = self:ans() for _,n in ipairs(l) do self.pend[n]=nil end return l end,
+    advance = function(ms, condition) return self.inner:run(ms, condition or "answer") end,
+    answered = function() return self.inner:answered() end,
   }
   return self
 end
 
-function World:ans() local l={} for n in pairs(self.pend or {}) do if self.inner:outcome(n) then l[#l+1]=n end end table.sort(l) return l end
 --- @treturn boolean whether this world has a fault or a view
 -- @treturn ?string why not
 function World.can(_, feature)
@@ -95,6 +94,11 @@ function World:fail(why)
   self.tasks.failure = self.tasks.failure or why
 end
 
+--- How many events there were.
+function World:events()
+  return self.inner:stats().events
+end
+
 --- Stands still in front of an event, once.
 -- @tparam integer event its number
 -- @tparam function f called then
@@ -106,14 +110,25 @@ function World:stop_at(event, f)
   end
 end
 
+--- While it stands still: lets so many events happen, and whoever acts upon them act.
+-- @tparam integer count
+-- @treturn integer how many did
+-- @treturn ?string the check that failed then
 function World:step(count)
-  return self.inner:step(count)
+  local before <const>, outer <const>, spec = self:events(), self.tasks.on_stop, {}
+  self.inner:stop_at(before + count + 1)
+  self.tasks.on_stop = function() self.tasks:settle(spec) end
+  pcall(self.tasks.wait, self.tasks, spec) -- a failure is kept, and ends the story
+  self.tasks.on_stop = outer
+  self.inner:stop_at(nil)
+  return self:events() - before, self:violation()
 end
 
 -- ---- nodes ----
 
 function World:start(id)
-  if self.inner:status(self.numbers[id]).up then return true end
+  local state <const> = self:state(id)
+  if state == "up" or state == "paused" then return true end
   self.dead[id] = nil
   local ok, why = self.inner:restart(self.numbers[id])
   return ok, why and why:match "^refused: (.*)"
@@ -147,17 +162,29 @@ end
 
 --- "up", "paused", "down", or "dead" (it ended by itself) and why.
 function World:state(id)
-  local status <const> = self.inner:status(self.numbers[id])
-  if status.failed then return "dead", "its storage failed" end
-  if not status.up then return "down" end
-  return status.paused and "paused" or "up"
+  local state <const> = self.inner:state(self.numbers[id])
+  if state == "failed" then return "dead", "its storage failed" end
+  return state
+end
+
+--- The node that leads in the highest term, and that term; nil when there is none.
+function World:leader()
+  local number <const> = self.inner:leader()
+  if not number then return nil end
+  return self.ids[number], self.inner:status(number).term
 end
 
 function World:status(id)
+  if self.inner:state(self.numbers[id]) ~= "up" then return nil end
   local status = self.inner:status(self.numbers[id])
-  if not status.up or status.paused or status.failed then return nil end
   status.id = id
   return status
+end
+
+--- Whether it is fit for work, as `GET /readyz` says: a full member that knows a leader.
+function World:ready(id)
+  local status <const> = self:status(id)
+  return status ~= nil and not status.not_ready and status.leader_hint.leader_id ~= ""
 end
 
 function World:raft_log(id, from, to)
@@ -170,6 +197,12 @@ end
 
 -- ---- requests ----
 
+local function by_key(keys, list)
+  local values = {}
+  for i, key in ipairs(keys) do values[key] = list[i] or nil end
+  return values
+end
+
 --- One request at one node, without retries.
 -- @tparam string id
 -- @tparam table op op, key, ... as of a command; read, min_index
@@ -180,12 +213,10 @@ function World:operate(id, op, timeout_ms)
   for name, value in pairs(op) do request[name] = value end
   request.policy, request.read = op.read, nil
   local number <const> = self.inner:submit(self.numbers[id], request, timeout_ms // 1 | 0)
-  self.pend = self.pend or {} self.pend[number]=true
   self.tasks:wait { key = number }
   local answer = self.inner:outcome(number, true)
-  if answer.status=="not_leader" then return {ok=false,err_code="not_leader",leader_hint={leader_id=(function() local l=self.inner:leader() return l and "n"..l or "" end)()}} end
-  if answer.status=="closed" then return nil,"closed" end
-  if answer.status~="ok" and answer.status~="not_found" then answer.ok=false answer.err_code=answer.status else if answer.ok==nil then answer.ok=true end end
+  if answer.failure then return nil, answer.failure end
+  if op.op == "mget" and answer.ok then answer.values = by_key(op.keys, answer.values) end
   return answer
 end
 

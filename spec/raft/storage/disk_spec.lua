@@ -1,4 +1,5 @@
--- What the storage may expect of a disk: the same cases for the system's files and for the simulated disk.
+-- What the storage may expect of a disk: the same cases for the system's files, with faults or without, and
+-- for the simulated disk.
 local child = require "spec.support.child"
 local disk = require "kvserver.disk"
 local process = require "kvserver.process"
@@ -37,6 +38,8 @@ end
 local kinds <const> = {
   { name = "a simulated disk", open = function() return disk.simulate { seed = 1 } end },
   { name = "the system's disk", open = function(directory) return assert(disk.open(directory)) end },
+  { name = "the system's disk, with faults that are off",
+    open = function(directory) return assert(disk.faulty(directory)) end },
 }
 
 for _, kind in ipairs(kinds) do

@@ -1,0 +1,59 @@
+--- Directories as scenarios and worlds need them: made, walked through, removed.
+local uv = require "luv"
+
+local M = {}
+
+local MODE <const> = 493 -- rwxr-xr-x
+
+--- Makes a directory whose parent is there; one that exists stays as it is.
+-- @tparam string path
+-- @treturn ?boolean true, or nil and why not
+function M.make_directory(path)
+  local made, why, code = uv.fs_mkdir(path, MODE)
+  if made or code == "EEXIST" then return true end
+  return nil, why
+end
+
+--- Makes an empty directory of this process's own below /tmp. Its path is short, so that sockets fit into it.
+-- @tparam string purpose a word, part of its name
+-- @treturn string its path
+function M.make_temporary(purpose)
+  return assert(uv.fs_mkdtemp(("/tmp/kvserver-%s-XXXXXX"):format(purpose)))
+end
+
+--- Removes a file, or a directory with all that is in it; nothing when there is none. Links are not followed.
+-- @tparam string path
+function M.remove_tree(path)
+  local status <const> = uv.fs_lstat(path)
+  if not status then return end
+  if status.type ~= "directory" then
+    uv.fs_unlink(path)
+    return
+  end
+  for name in uv.fs_scandir_next, uv.fs_scandir(path) do M.remove_tree(path .. "/" .. name) end
+  uv.fs_rmdir(path)
+end
+
+local function add_files(path, prefix, list)
+  local names <const> = uv.fs_scandir(path)
+  if not names then return end
+  for name, kind in uv.fs_scandir_next, names do
+    if kind == "directory" then
+      add_files(path .. "/" .. name, prefix .. name .. "/", list)
+    elseif kind == "file" then
+      list[#list + 1] = prefix .. name
+    end
+  end
+end
+
+--- The regular files in a directory and below it.
+-- @tparam string path
+-- @treturn {string,...} their paths below it, sorted; none when there is no such directory
+function M.list(path)
+  local list = {}
+  add_files(path, "", list)
+  table.sort(list)
+  return list
+end
+
+return M

@@ -1,0 +1,96 @@
+-- Worlds of real nodes: what goes wrong between them, and is undone; it outlives their processes.
+local worlds = require "spec.support.worlds"
+
+local SHORT_MS <const> = 100
+
+-- Cuts, or mends, what a node and the others hear of each other.
+local function isolate(world, id, others, verb)
+  for _, other in ipairs(others) do
+    world[verb](world, id, other)
+    world[verb](world, other, id)
+  end
+end
+
+local function role_is(world, id, role)
+  return function()
+    local status <const> = world:status(id)
+    return status and status.role == role
+  end
+end
+
+for name, open in worlds.both() do
+describe("in " .. name, function()
+  it("a leader that is cut off is replaced, and follows when the network is whole", function()
+    local world <close> = open { nodes = 3 }
+    local old <const>, others = worlds.start(world)
+    isolate(world, old, others, "cut")
+    local new <const> = worlds.wait_leader(world, others)
+    local index <const> = worlds.put(world, new, "k", "v").index
+    assert.is_true(world:status(old).last_applied < index)
+    isolate(world, old, others, "mend")
+    worlds.wait_applied(world, old, index)
+    assert.equal(world:status(new).term, world:status(old).term)
+  end)
+
+  it("a cut is there behind a start, and a fault of one direction is none of the other", function()
+    local world <close> = open { nodes = 3 }
+    local leader <const>, others = worlds.start(world)
+    local away <const> = others[1]
+    world:cut(leader, away)
+    world:kill(leader, {})
+    worlds.wait_leader(world, others)
+    isolate(world, away, { leader, others[2] }, "cut")
+    world:kill(away, {})
+    assert.is_true(world:start(leader))
+    assert.is_true(world:start(away))
+    local new <const> = worlds.wait_leader(world, { leader, others[2] })
+    local index <const> = worlds.put(world, new, "k", "v").index
+    -- It campaigns for good, since it hears nobody.
+    worlds.wait(world, role_is(world, away, "candidate"))
+    assert.is_true(world:status(away).last_applied < index)
+    isolate(world, away, { leader, others[2] }, "mend")
+    worlds.wait_applied(world, away, index)
+  end)
+
+  it("what a node sends is delayed, held, lost", function()
+    local world <close> = open { nodes = 3 }
+    local leader <const>, others = worlds.start(world)
+    world:hold(leader, others[1])
+    local index <const> = worlds.put(world, leader, "k", "v").index
+    worlds.wait_applied(world, others[2], index)
+    assert.is_true(world:status(others[1]).last_applied < index)
+    world:release(leader, others[1])
+    worlds.wait_applied(world, others[1], index)
+
+    world:drop_next(leader, others[1], "append")
+    world:drop_next(leader, others[2])
+    world:link(leader, others[1], { delay = 1.5, jitter = 0.5, drop = 0.01, dup = 0.1, reorder = 0.1 })
+    worlds.wait_applied(world, others[1], worlds.put(world, leader, "k", "w").index)
+    world:link(leader, others[1], nil)
+    local ok, why = pcall(world.hold, world, leader, others[1], "append")
+    assert.is_false(ok)
+    assert.matches("nodes hold all or none", why.skipped)
+  end)
+end)
+end
+
+describe("in child", function()
+  local open <const> = worlds.opener "child"
+
+  it("a paused node answers nothing, and hears of faults when it goes on", function()
+    local world <close> = open { nodes = 3 }
+    local old <const>, others = worlds.start(world)
+    world:pause(old)
+    assert.equal("paused", (world:state(old)))
+    assert.is_nil(world:status(old))
+    local answer <const>, why = worlds.put(world, old, "k", "v", SHORT_MS)
+    assert.same({ false, "timeout" }, { answer or false, why })
+    local index <const> = worlds.put(world, worlds.wait_leader(world, others), "k", "w").index
+    isolate(world, old, others, "cut")
+    world:resume(old)
+    worlds.wait(world, role_is(world, old, "candidate"))
+    assert.is_true(world:status(old).last_applied < index)
+    isolate(world, old, others, "mend")
+    worlds.wait_applied(world, old, index)
+  end)
+end)
