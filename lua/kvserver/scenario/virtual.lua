@@ -1,5 +1,5 @@
---- Tasks in virtual time: coroutines that wait for a moment, a condition or a key, and a clock that is moved on when
--- all of them wait.
+--- Tasks in virtual time: coroutines that wait for a moment or a key, and a clock that is moved on when all of them
+-- wait.
 --
 --     local tasks = virtual.new { now = now_ms, advance = advance }
 --     tasks:run(function() ... tasks:wait { at = now_ms() + 1000 } ... end)
@@ -20,25 +20,24 @@ Task.__index = Task
 local US_PER_MS <const> = 1000 -- the clock counts whole ones
 local STEP_MS <const> = 1000 -- so that whoever only waits for an answer has the clock moved on as well
 
---- @tparam table spec now(): milliseconds; advance(ms, condition): moves the clock on by so much, or until condition()
--- holds, or, without one, until something was answered -> true; or nil and why the world has ended; answered(): the
--- keys that were answered since
+--- @tparam table spec now(): milliseconds; advance(ms): moves the clock on by so much, or until something was answered
+-- -> true; or nil and why the world has ended; answered(): the keys that were answered since
 -- @return the tasks. `failure`: set it, and whoever waits in the main task gets it as an error. `on_stop`: called when
 -- advance returned false and "stopped"
 function M.new(spec)
   return setmetatable({
     now = spec.now, advance_clock = spec.advance, answered = spec.answered, tasks = {}, ready = {},
     timers = heap.new(function(a, b) return a.at < b.at or a.at == b.at and a.number < b.number end),
-    by_key = {}, conditional = {}, waits_count = 0, tasks_count = 0,
+    by_key = {}, waits_count = 0, tasks_count = 0,
   }, Virtual)
 end
 
 -- ---- what is waited for ----
 
 -- What was waited for is there; once.
-local function settle(self, wait, value, why)
+local function settle(self, wait, value)
   if wait.is_over then return end
-  wait.is_over, wait.value, wait.error = true, value, why
+  wait.is_over, wait.value = true, value
   if wait.key then self.by_key[wait.key] = nil end
   if wait.task then self.ready[#self.ready + 1] = wait.task end
 end
@@ -53,26 +52,6 @@ local function begin(self, wait)
   end
   if wait.at then self.timers:push(wait) end
   if wait.key then self.by_key[wait.key] = wait end
-  if wait.condition then table.insert(self.conditional, wait) end
-end
-
--- Asks what may have come true; whether something has.
-local function ask(self)
-  local any, kept = false, 0
-  for i = 1, #self.conditional do
-    local wait <const> = self.conditional[i]
-    self.conditional[i] = nil
-    if not wait.is_over then
-      local ok, value = pcall(wait.condition)
-      if not ok then settle(self, wait, nil, value) elseif value then settle(self, wait, value) end
-      any = any or wait.is_over
-    end
-    if not wait.is_over then
-      kept = kept + 1
-      self.conditional[kept] = wait
-    end
-  end
-  return any
 end
 
 local function take_answers(self)
@@ -172,8 +151,7 @@ end
 local function advance(self)
   local ms = math.min(math.ceil((next_moment(self) - self.now()) * US_PER_MS) / US_PER_MS, STEP_MS)
   if ms > 0 then
-    local condition <const> = #self.conditional > 0 and function() return ask(self) end or nil
-    local ok, why = self.advance_clock(ms, condition)
+    local ok, why = self.advance_clock(ms)
     if ok == nil and not self.failure then self.failure = why end
     if why == "stopped" then self.on_stop() end
   end
@@ -194,9 +172,8 @@ local function drive(self, wait)
 end
 
 --- Waits.
--- @tparam table wait any of: at (a moment, in milliseconds), condition (a function; asked every millisecond, and its
--- error is raised here), key (until it is answered), ended (a task)
--- @return what the condition returned, or true for an answer; nil when the moment came first
+-- @tparam table wait any of: at (a moment, in milliseconds), key (until it is answered), ended (a task)
+-- @treturn ?boolean true for an answer; nil when the moment came first
 function Virtual:wait(wait)
   begin(self, wait)
   local task <const> = self.tasks[coroutine.running()]
@@ -208,7 +185,6 @@ function Virtual:wait(wait)
     task.wait = nil
     if task == self.main and self.failure then error(self.failure, 0) end
   end
-  if wait.error then error(wait.error, 0) end
   return wait.value
 end
 

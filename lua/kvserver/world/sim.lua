@@ -1,6 +1,7 @@
 --- The simulated world behind the scenario language: nodes of the real code in virtual time (kvserver.sim).
 --
 -- What every world has is described in kvserver.world.
+local log = require "kvserver.log"
 local sim = require "kvserver.sim"
 local virtual = require "kvserver.scenario.virtual"
 
@@ -15,6 +16,7 @@ local CONFIG <const> = {
 }
 local NET <const> = { delay = "delay_us", jitter = "jitter_us", drop = "loss", dup = "duplicate", reorder = "reorder" }
 local US_PER_MS <const> = 1000
+local POLL_MS <const> = 1
 local TRACE_RECORDS <const> = 4096
 local HAND_OVER_MS <const> = 600 -- a real node takes an election timeout for it, at most
 local TAIL_SHARE <const> = 10 -- of what leads to a snapshot, which stays in the log behind it: as in real nodes
@@ -47,6 +49,7 @@ end
 -- @tparam table spec nodes (how many), seed, config
 -- @return the world
 function M.open(spec)
+  log.configure("none", "logfmt") -- its lines would have the time of another world
   local self = setmetatable({
     name = "sim", virtual = true, seed = spec.seed, ids = {}, numbers = {}, torn = {}, starts = {},
     inner = sim.world(world_config(spec)),
@@ -59,7 +62,7 @@ function M.open(spec)
   if spec.directory then self.inner:keep_trace(REPORT_RECORDS) end
   self.tasks = virtual.new {
     now = function() return self.inner:now() end,
-    advance = function(ms, condition) return self.inner:run(ms, condition or "answer") end,
+    advance = function(ms) return self.inner:run(ms, "answer") end,
     answered = function() return self.inner:answered() end,
   }
   return self
@@ -85,8 +88,15 @@ function World:sleep(ms)
   self.tasks:wait { at = self:now() + ms }
 end
 
+-- The condition is asked every millisecond; it may wait, too.
 function World:wait_until(condition, ms)
-  return self.tasks:wait { condition = condition, at = self:now() + ms }
+  local deadline <const> = self:now() + ms
+  while true do
+    local value <const> = condition()
+    if value then return value end
+    if self:now() >= deadline then return nil end
+    self.tasks:wait { at = math.min(deadline, self:now() + POLL_MS) }
+  end
 end
 
 function World:run(f)
