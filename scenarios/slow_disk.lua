@@ -4,8 +4,8 @@
 local kv = require "kvserver.scenario"
 local check = require "kvserver.check"
 
-local SLOW <const> = "500ms"
-local QUICK_MS <const> = 200
+local SLOW <const> = "600ms"
+local QUICK_MS <const> = 250
 
 -- How long so many operations take, one after the other, the one in the middle of them.
 local function median(count, f)

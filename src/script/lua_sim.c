@@ -11,9 +11,10 @@
  *   world:stop_at(event | nil)     runs stop in front of the event with this number, of those that stats().events
  *                                  counts: they return false, "stopped"
  *   world:step([n])                n events happen (1), stop_at or not -> how many did; nil and the violation
- *   world:now()  world:random(n)  world:violation()  world:digest()  world:trace([records])  world:close()
+ *   world:now()  world:random(n)  world:violation()  world:digest()  world:close()
  *   faults and their undoing: script/lua_sim_faults.c; files: script/lua_sim_disks.c;
- *   a load: script/lua_sim_clients.c; operations by hand: script/lua_sim_manual.c
+ *   a load: script/lua_sim_clients.c; operations by hand: script/lua_sim_manual.c;
+ *   what happened: script/lua_sim_trace.c
  *   world:leader() -> number | nil    world:state(n) -> "up", "down", "paused" or "failed"
  *   world:status(n) -> {up =, role =, ...}    world:stats() -> {events =, ...}
  *   world:raft_log(n [, from [, to]]) -> {{index =, term =, op =, ...}, ...}
@@ -33,7 +34,7 @@
 
 #define PRNG_TYPE "kvserver.sim.prng"
 
-enum { US_PER_MS = 1000, TRACE_DEFAULT = 200, SEGMENT_BYTES_MAX = 1 << 24 };
+enum { US_PER_MS = 1000, SEGMENT_BYTES_MAX = 1 << 24 };
 
 struct sim_world *lua_sim_check(lua_State *L) {
   struct sim_world **handle = luaL_checkudata(L, 1, LUA_SIM_WORLD_TYPE);
@@ -241,16 +242,6 @@ static int world_digest(lua_State *L) {
   return 1;
 }
 
-static int world_trace(lua_State *L) {
-  struct sim_world *world = lua_sim_check(L);
-  lua_Integer records = luaL_optinteger(L, 2, TRACE_DEFAULT);
-  luaL_argcheck(L, records >= 0, 2, "negative");
-  struct buffer *text = lua_buffer_push(L);
-  sim_world_trace(world, (size_t)records, text);
-  lua_buffer_push_string(L, text);
-  return 1;
-}
-
 /* ---- what one may see ---- */
 
 static int world_leader(lua_State *L) {
@@ -421,23 +412,14 @@ static int prng_call(lua_State *L) {
 
 /* ---- the module ---- */
 
-static const luaL_Reg world_methods[] = {{"run", world_run},
-                                         {"now", world_now},
-                                         {"stop_at", world_stop_at},
-                                         {"step", world_step},
-                                         {"random", world_random},
-                                         {"violation", world_violation},
-                                         {"digest", world_digest},
-                                         {"trace", world_trace},
-                                         {"leader", world_leader},
-                                         {"state", world_state},
-                                         {"status", world_status},
-                                         {"raft_log", world_raft_log},
-                                         {"stats", world_stats},
-                                         {"close", world_close},
-                                         {"__gc", world_close},
-                                         {"__close", world_close},
-                                         {NULL, NULL}};
+static const luaL_Reg world_methods[] = {{"run", world_run},           {"now", world_now},
+                                         {"stop_at", world_stop_at},   {"step", world_step},
+                                         {"random", world_random},     {"violation", world_violation},
+                                         {"digest", world_digest},     {"leader", world_leader},
+                                         {"state", world_state},       {"status", world_status},
+                                         {"raft_log", world_raft_log}, {"stats", world_stats},
+                                         {"close", world_close},       {"__gc", world_close},
+                                         {"__close", world_close},     {NULL, NULL}};
 
 int luaopen_kvserver_sim(lua_State *L) {
   static const luaL_Reg functions[] = {
@@ -451,6 +433,7 @@ int luaopen_kvserver_sim(lua_State *L) {
   lua_sim_add_clients(L);
   lua_sim_add_manual(L);
   lua_sim_add_disks(L);
+  lua_sim_add_trace(L);
   lua_pushvalue(L, -1);
   lua_setfield(L, -2, "__index");
   luaL_newlib(L, functions);

@@ -21,6 +21,7 @@ void lua_sim_add_faults(lua_State *L);
 void lua_sim_add_clients(lua_State *L);
 void lua_sim_add_manual(lua_State *L);
 void lua_sim_add_disks(lua_State *L);
+void lua_sim_add_trace(lua_State *L);
 int lua_sim_linear(lua_State *L);
 int lua_sim_walk(lua_State *L);
 

@@ -282,7 +282,7 @@ static void trace_state(struct sim_node *node) {
 /* A node whose disk has refused a write is ahead of its log and says nothing any more. */
 static void check_now(struct sim_node *node) {
   if (raftnode_failed(node->raft)) {
-    if (node->disk.faulty || node->disk.damaged) return;
+    if (node->disk.faulty) return;
     const char *why = wal_failure(node->disk.wal);
     sim_check_fail(&node->world->check, node->number, "its storage failed, although its disk did not: %s",
                    why == NULL ? "for want of a word" : why);
@@ -395,6 +395,6 @@ void sim_node_event(struct sim_node *node, const struct sim_event *event) {
     return;
   }
   if (is_void(node, event)) return;
-  node->world->events_count++;
+  sim_event_begin(node->world);
   dispatch(node, event);
 }

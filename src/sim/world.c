@@ -74,7 +74,7 @@ void sim_push(struct sim_world *world, uint64_t at_us, enum sim_event_kind kind,
 
 static void happen(struct sim_world *world, const struct sim_event *event) {
   if (event->kind == SIM_RESPONSE) {
-    world->events_count++;
+    sim_event_begin(world);
     sim_load_response(world, event->data);
   } else if (event->kind == SIM_CLIENT) {
     sim_load_wake(world, event);
@@ -248,4 +248,26 @@ struct hash128 sim_world_digest(const struct sim_world *world) {
 
 void sim_world_trace(const struct sim_world *world, size_t records_max, struct buffer *out) {
   sim_trace_text(&world->trace, records_max, out);
+}
+
+uint64_t sim_world_records(const struct sim_world *world) {
+  return world->trace.count;
+}
+
+uint64_t sim_world_records_kept(const struct sim_world *world) {
+  return sim_trace_kept(&world->trace);
+}
+
+void sim_world_keep_records(struct sim_world *world, size_t records) {
+  if (records > world->trace.capacity) sim_trace_keep(&world->trace, records);
+}
+
+const struct sim_trace_record *sim_world_record(const struct sim_world *world, uint64_t number) {
+  return sim_trace_record_at(&world->trace, number);
+}
+
+const struct sim_election *sim_world_election(const struct sim_world *world, uint64_t number) {
+  uint64_t count = world->check.elections;
+  if (number == 0 || number > count || number + SIM_ELECTIONS_KEPT <= count) return NULL;
+  return &world->check.newest_elections[(number - 1) % SIM_ELECTIONS_KEPT];
 }

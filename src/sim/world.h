@@ -118,6 +118,15 @@ void sim_world_files(const struct sim_world *world, uint8_t number, simdisk_visi
 void sim_world_stats(const struct sim_world *world, struct sim_stats *out);
 struct hash128 sim_world_digest(const struct sim_world *world);
 void sim_world_trace(const struct sim_world *world, size_t records_max, struct buffer *out);
+/* How many records there were. The newest SIM_TRACE_RECORDS of them are kept, or as many as keep_records has said. */
+uint64_t sim_world_records(const struct sim_world *world);
+uint64_t sim_world_records_kept(const struct sim_world *world);
+void sim_world_keep_records(struct sim_world *world, size_t records); /* as sim_trace_keep; less than now: as now */
+/* Record `number`, from 1; borrowed until the next run or fault. NULL: it is gone, or there is none yet. */
+const struct sim_trace_record *sim_world_record(const struct sim_world *world, uint64_t number);
+/* Election `number`, from 1, of sim_stats.elections; borrowed as above. NULL: it is gone (SIM_ELECTIONS_KEPT stay), or
+ * there is none yet. */
+const struct sim_election *sim_world_election(const struct sim_world *world, uint64_t number);
 
 /* ---- faults of the node `number`; false when the node is not in a state for it ---- */
 

@@ -95,6 +95,10 @@ void sim_snapshots_add(struct raftnode_snapshot_counts *sum, const struct raftno
 void sim_fault_count(struct sim_world *world, enum sim_fault fault, uint8_t node, uint8_t peer, uint64_t value);
 void sim_push(struct sim_world *world, uint64_t at_us, enum sim_event_kind kind, uint8_t node, uint64_t number,
               void *data);
+/* Another event begins. */
+static inline void sim_event_begin(struct sim_world *world) {
+  world->trace.event = ++world->events_count;
+}
 static inline bool sim_chance(struct prng *random, uint32_t ppm) {
   return ppm > 0 && prng_below(random, SIM_MILLION) < ppm;
 }

@@ -20,6 +20,8 @@ local POLL_MS <const> = 1
 local TRACE_RECORDS <const> = 4096
 local HAND_OVER_MS <const> = 600 -- a real node takes an election timeout for it, at most
 local TAIL_SHARE <const> = 10 -- of what leads to a snapshot, which stays in the log behind it: as in real nodes
+local REPORT_RECORDS <const> = 1 << 20 -- kept for a report; some minutes of a busy world
+local BATCH_RECORDS <const> = 1000
 
 local SUPPORTED <const> = {
   lose_unsynced = true, pause = true, wipe = true, clock = true, ["net.cut"] = true, ["net.link"] = true,
@@ -57,6 +59,7 @@ function M.open(spec)
     self.numbers["n" .. i] = i
     self.starts["n" .. i] = 1 -- simulated nodes run from the beginning on
   end
+  if spec.directory then self.inner:keep_trace(REPORT_RECORDS) end
   self.tasks = virtual.new {
     now = function() return self.inner:now() end,
     advance = function(ms) return self.inner:run(ms, "answer") end,
@@ -141,8 +144,8 @@ function World:start(id)
   local state <const> = self:state(id)
   if state == "up" or state == "paused" then return true end
   self.starts[id] = self.starts[id] + 1
-  if self.inner:restart(self.numbers[id]) then return true end
-  return false, "its disk is full, or fails"
+  local ok, why = self.inner:restart(self.numbers[id])
+  return ok, why and why:match "^refused: (.*)"
 end
 
 -- Who comes first in the log of those that could lead instead.
@@ -307,6 +310,35 @@ end
 --- What happened, as text, the newest last.
 function World:trace()
   return self.inner:trace(TRACE_RECORDS)
+end
+
+local function to_report(self, record)
+  return {
+    event = record.event, at_ms = record.at_us / US_PER_MS, kind = record.kind, node = self.ids[record.node],
+    peer = self.ids[record.peer], text = record.text,
+  }
+end
+
+--- What happened, for a report: all of it in a world with a directory, else the newest 4096.
+-- @treturn function an iterator of tables: event (its number), at_ms, kind ("append", "turn", "crash", ...), node, peer
+-- (ids, if any), text; where earlier ones are gone, the first says so: kind "lost"
+function World:records()
+  local number, place, batch, lost = 0, 0, {}, false
+  return function()
+    place = place + 1
+    if place > #batch then
+      batch, lost = self.inner:trace_after(number, BATCH_RECORDS)
+      place = 1
+    end
+    local record <const> = batch[place]
+    if not record then return nil end
+    if lost then
+      lost, place = false, 0
+      return { event = record.event, at_ms = record.at_us / US_PER_MS, kind = "lost", text = "what was before is gone" }
+    end
+    number = record.number
+    return to_report(self, record)
+  end
 end
 
 function World:digest()
