@@ -4,9 +4,11 @@
 --     local seen = sight.watch(c)
 --     kv.sometimes("a snapshot is installed", seen.snapshot_installed)
 --
--- All of it is told from what nodes say of themselves, looked at every few milliseconds: what begins and ends between
--- two looks is not seen.
+-- All of it is told from what nodes say of themselves, looked at now and then: what begins and ends between two looks is
+-- not seen.
 local M = {}
+
+local LOOK_MS <const> = 30 -- between two looks, at least
 
 -- ---- one look ----
 
@@ -16,11 +18,17 @@ local function look_installed(self, id, status)
   if last and status.first_index > last.last_index + 1 then self.seen.snapshot_installed = true end
 end
 
--- It has less than before, in the same life.
+-- What was its last entry is gone, or is another one, in the same life.
 local function look_truncated(self, id, status)
   local last <const> = self.last[id]
-  if last and last.starts == status.starts and status.last_index < last.last_index then
+  if self.seen.log_truncated or not last or last.starts ~= status.starts then return end
+  local index <const> = last.last_index
+  if status.last_index < index then
     self.seen.log_truncated = true
+  elseif status.last_term ~= last.last_term and index >= status.first_index then
+    local entries <const> = self.cluster:node(id):raft_log(index, index)
+    local entry <const> = entries and entries[1]
+    self.seen.log_truncated = entry ~= nil and entry.term ~= last.last_term
   end
 end
 
@@ -49,7 +57,7 @@ end
 
 local function look(self)
   local now <const> = self.cluster.world:now()
-  if self.looked == now then return end
+  if self.looked and now < self.looked + LOOK_MS then return end
   self.looked = now
   local all <const> = self.cluster:status()
   for id, status in pairs(all) do

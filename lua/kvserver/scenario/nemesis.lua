@@ -10,6 +10,7 @@ Nemesis.__index = Nemesis
 local CALM_WITHIN <const> = "30s"
 local EVERY <const> = "2s"
 local LASTS <const> = "1s"
+local LEADER_ONCE_IN <const> = 3
 
 -- ---- the kinds of faults: what is done, for how long, and how it is undone ----
 
@@ -24,6 +25,15 @@ local function draw(self, list)
   return #list > 0 and list[self.random(#list)] or nil
 end
 
+-- The leader, for one fault in three; else anybody.
+local function draw_node(self, nodes)
+  local leader <const> = self.random(LEADER_ONCE_IN) == 1 and self.cluster:leader()
+  for _, node in ipairs(nodes) do
+    if node == leader then return leader end
+  end
+  return draw(self, nodes)
+end
+
 local function healthy(self)
   local list = {}
   for _, node in ipairs(self.cluster:nodes()) do
@@ -35,7 +45,7 @@ end
 local kinds = {}
 
 function kinds.kill(self, options)
-  local node <const> = may_disturb(self) and draw(self, healthy(self))
+  local node <const> = may_disturb(self) and draw_node(self, healthy(self))
   if not node then return nil end
   local keeps <const> = options.keep == true or not self.cluster.world:can "lose_unsynced"
   node:kill { lose_unsynced = not keeps }
@@ -43,7 +53,7 @@ function kinds.kill(self, options)
 end
 
 function kinds.pause(self)
-  local node <const> = may_disturb(self) and draw(self, healthy(self))
+  local node <const> = may_disturb(self) and draw_node(self, healthy(self))
   if not node then return nil end
   node:pause()
   return node, function() node:resume() end
@@ -78,7 +88,7 @@ end
 local WAYS <const> = { "isolate", "oneway", "halves", "flaky" }
 
 function kinds.partition(self, options)
-  local node <const> = not self.cut and draw(self, self.cluster:nodes())
+  local node <const> = not self.cut and draw_node(self, self.cluster:nodes())
   if not node then return nil end
   self.cut = true
   ways_to_cut[draw(self, options.kinds or WAYS)](self, node)
@@ -98,7 +108,7 @@ end
 
 function kinds.disk(self, options)
   local what <const> = sick_disk(self, options)
-  local node <const> = what and may_disturb(self) and draw(self, healthy(self))
+  local node <const> = what and may_disturb(self) and draw_node(self, healthy(self))
   if not node then return nil end
   if what == "slow" then node.disk:slow(options.by or "50ms") else node.disk:full() end
   return node, function() node.disk:restore() end
