@@ -95,12 +95,6 @@ local function set_arg(program, arguments, script_index, script)
   return table.unpack(arg)
 end
 
--- A file of scenarios has declared them; now they are told.
-local function tell_scenarios()
-  local scenario <const> = package.loaded["kvserver.scenario"]
-  if scenario and #scenario.list > 0 then os.exit(scenario.finish(_G.arg), true) end
-end
-
 local function run_script(program, arguments, script_index, script)
   local chunk, why
   if script == "-" then
@@ -112,9 +106,7 @@ local function run_script(program, arguments, script_index, script)
     io.stderr:write("kvserver: ", why, "\n")
     os.exit(1, true)
   end
-  local results <const> = table.pack(chunk(set_arg(program, arguments, script_index, script)))
-  tell_scenarios()
-  return table.unpack(results, 1, results.n)
+  return chunk(set_arg(program, arguments, script_index, script))
 end
 
 -- What the file says, with the flags over it.
@@ -123,6 +115,12 @@ local function merge_file(given)
   local file <const>, problem = config.load(given.config)
   if not file then usage_error(problem) end
   return config.merge(file, given)
+end
+
+--- Behind the end of main, when it did not fail: a script has declared scenarios; now they are told.
+function M.finish()
+  local scenario <const> = package.loaded["kvserver.scenario"]
+  if scenario and #scenario.list > 0 then os.exit(scenario.finish(_G.arg), true) end
 end
 
 --- Does what the arguments say.

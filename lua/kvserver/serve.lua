@@ -1,5 +1,6 @@
 --- `kvserver [OPTIONS]`: a node that serves until a signal stops it, or its storage fails.
 local admin = require "kvserver.admin"
+local log = require "kvserver.log"
 local server = require "kvserver.server"
 local task = require "kvserver.task"
 local uv = require "luv"
@@ -63,11 +64,17 @@ local function wait_until_of_use(node, config, over)
   task.wait_until(function() return node:status().last_applied >= index or over:is_set() end, OPEN_MS)
 end
 
--- Nobody steers a node that has no admin socket.
+-- Nobody steers a node that has no admin socket; one that was asked for must be there.
 local function open_admin_socket(node, config)
-  if not config.admin_socket then return nil end
-  local socket <const>, why = admin.listen { path = config.admin_socket, node = node, config = config }
-  if not socket then fail(why, EXIT_FAILED) end
+  local path <const> = config.admin_socket
+  local socket, why
+  if path then
+    socket, why = admin.listen { path = path, node = node, config = config }
+    if not socket and path ~= (config.data or "") .. "/admin.sock" then fail(why, EXIT_FAILED) end
+  elseif config.data then
+    why = "the path of the data directory is too long for one"
+  end
+  if why then log.write("warn", "admin", "no_socket", { why = why }) end
   return socket
 end
 

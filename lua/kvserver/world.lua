@@ -1,10 +1,10 @@
 --- Worlds: where the nodes of a scenario live. Scenarios do not see this; they use kvserver.scenario.
 --
 -- All have the same functions: `now` (milliseconds since the world began), `spawn`, `sleep`, `wait_until` and `run`
--- (tasks and time); `start`, `stop`, `kill`, `pause`, `resume`, `wipe`, `state`, `status`, `raft_log`, `transfer`
--- (nodes); `operate` (a request); `cut`, `mend`, `link`, `drop_next`, `hold`, `release`, `disk`, `flip`, `clock`
--- (faults); `can` (whether there is such a fault, or why not); `fail` (ends the main task); `close`. Their docs are in
--- kvserver.world.sim.
+-- (tasks and time); `start`, `stop`, `kill`, `pause`, `resume`, `wipe`, `state`, `status`, `ready`, `raft_log` and
+-- `transfer` (nodes); `operate` (a request); `cut`, `mend`, `link`, `drop_next`, `hold`, `release`, `disk`, `flip` and
+-- `clock` (faults); `can` (whether there is such a fault, or why not); `fail` (ends the main task); `close`. Their docs
+-- are in kvserver.world.sim.
 local M = {}
 
 --- The names, the default first.

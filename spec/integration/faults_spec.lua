@@ -117,6 +117,19 @@ describe("a node whose power goes", function()
     assert.is_true(w.client:put("k", "v").ok)
   end)
 
+  it("acknowledges nothing that it lost, though a sync was under way", function()
+    local w <close> = world()
+    w.node:fault_disk { slow_ms = LONG_MS }
+    local put <const> = task.spawn(function() return w.client:put("k", "v", { timeout_ms = 500 }) end)
+    wait_until(function() return w.node:faults().disk.slow_syncs > 0 end)
+    assert.is_true(w.node:fault_lose())
+    local why
+    task.spawn(function() why = w.node:wait_failed() end)
+    wait_until(function() return why end)
+    assert.equal("disk: the power is gone", why)
+    assert.is_nil((put:join()))
+  end)
+
   it("and tears its last write starts again all the same", function()
     local w <close> = world()
     assert.is_true(w.client:put("k", "acknowledged").ok)

@@ -305,6 +305,17 @@ describe("kvserver's admin socket", function()
     assert.equal(node.pid, c:call("ping").pid)
   end)
 
+  it("is not there when its path would be too long or is taken, which the node says, and serves", function()
+    local dir <close> = directory.new()
+    for _, name in ipairs { ("x"):rep(97), "d" } do
+      local data <const> = dir.path .. "/" .. name
+      assert(uv.fs_mkdir(data, 448))
+      assert(uv.fs_mkdir(data .. "/admin.sock", 448))
+      local node <close> = start("--data", data)
+      wait_until(function() return node.stderr:find("no_socket", 1, true) end)
+    end
+  end)
+
   it("of a node in memory is where it is told to be; it sets what is logged, and faults", function()
     local dir <close> = directory.new()
     local path <const> = dir.path .. "/a"

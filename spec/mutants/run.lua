@@ -3,18 +3,21 @@
 --     kvserver --script spec/mutants/run.lua --build DIR [--seeds N] [--only NAME,...] [--no-clean-run]
 --
 -- DIR holds a finished build of this tree; the copy goes to DIR/mutants. Each mutant must be caught within N seeds, by
--- a detector that the list expects, or by its own spec, or by processes that are killed (syncs.lua); the tree without
--- bugs must pass the same.
+-- a detector that the list expects, or by its own spec, or by processes that are killed (syncs.lua), or by a check of a
+-- scenario that explains it (stories.lua); the tree without bugs must pass the same.
 -- Prints a table; ends with 1 when something was not as it must be.
 local detectors = require "spec.mutants.detectors"
 local edits = require "spec.mutants.edits"
 local mutants = require "spec.mutants.list"
 local process = require "kvserver.process"
+local stories = require "spec.mutants.stories"
 local syncs = require "spec.mutants.syncs"
 local task = require "kvserver.task"
 
 local BUILD_TIMEOUT_MS <const> = 300000
 local RUN_TIMEOUT_MS <const> = 600000
+local STORY_SEEDS <const> = 200
+local STORY_TELLINGS <const> = 10
 local FORMAT <const> = "%-29s %-24s %-21s %6s  %s %s"
 
 local function usage(why)
@@ -146,9 +149,56 @@ local function by_torture(kvserver)
   return "torture", why
 end
 
+-- A story with a check that must find the bug: in sim, with a seed that then shows the same again, twice; in a world of
+-- real nodes, in one of a few tellings.
+local function tell(kvserver, story, ...)
+  return process.run {
+    args = { kvserver, "--script", story.file, "--world", story.world, "--quiet", ... }, timeout_ms = RUN_TIMEOUT_MS,
+  }
+end
+
+local function without_times(text)
+  return (text:gsub("[%d.]+ m?s of ours", ""))
+end
+
+local function by_seeds(kvserver, story)
+  local done = tell(kvserver, story, "--seeds", "1.." .. STORY_SEEDS)
+  if done.code == 0 then return nil end
+  local seed = done.stdout:match "again: [^\n]* %-%-seed (%d+)"
+  if not seed then error("the story broke: " .. done.stdout .. done.stderr, 0) end
+  local once, again = tell(kvserver, story, "--seed", seed), tell(kvserver, story, "--seed", seed)
+  if without_times(once.stdout) ~= without_times(again.stdout) then return nil, "a seed that shows this and that" end
+  return once.stdout, seed
+end
+
+local function by_tellings(kvserver, story)
+  for seed = 1, STORY_TELLINGS do
+    local done = tell(kvserver, story, "--seed", tostring(seed))
+    if done.code ~= 0 then return done.stdout, seed end
+  end
+  return nil
+end
+
+local function by_story(kvserver, mutant)
+  local story <const> = mutant.story
+  local how <const> = story.world == "sim" and by_seeds or by_tellings
+  local told, seed = how(kvserver, story)
+  if not told then return nil, seed end
+  local is_it <const> = told:find(mutant.expect[1], 1, true)
+  local why <const> = told:match("FAIL[^\n]*\n(.-)\n  again:") or told
+  return is_it and "its story" or "something else", is_it and mutant.expect[1] or why, math.tointeger(tonumber(seed))
+end
+
+-- How a mutant is found, when not by the campaign; the detector that this is.
+local function way_of(mutant)
+  if mutant.spec then return by_spec, "its spec" end
+  if mutant.torture then return by_torture, "torture" end
+  if mutant.story then return by_story, "its story" end
+end
+
 local function expected(mutant, detector)
-  if mutant.torture then return detector == "torture" end
-  if mutant.spec then return detector == "its spec" end
+  local _, its = way_of(mutant)
+  if its then return detector == its end
   for _, name in ipairs(mutant.expect) do
     if name == detector then return true end
   end
@@ -167,10 +217,9 @@ local function try(options, copy, mutant)
   plant(copy, mutant)
   make(copy)
   local detector, why, seed
-  if mutant.spec then
-    detector, why = by_spec(kvserver, mutant)
-  elseif mutant.torture then
-    detector, why = by_torture(kvserver)
+  local find <const> = way_of(mutant)
+  if find then
+    detector, why, seed = find(kvserver, mutant)
   else
     detector, why, seed = by_campaign(kvserver, options.seeds)
   end
@@ -184,7 +233,7 @@ end
 
 local function chosen(only)
   local list = {}
-  for _, source in ipairs { mutants, syncs } do
+  for _, source in ipairs { mutants, syncs, stories } do
     for _, mutant in ipairs(source) do
       local wanted = not only
       for name in (only or ""):gmatch("[^,]+") do wanted = wanted or mutant.name:find(name, 1, true) ~= nil end
@@ -195,19 +244,29 @@ local function chosen(only)
   return list
 end
 
+-- A story without a bug: all seeds that a bug has, or one telling in a world of real nodes.
+local function tell_without(story)
+  if story.world == "sim" then return tell(process.self(), story, "--seeds", "1.." .. STORY_SEEDS) end
+  return tell(process.self(), story, "--seed", "1")
+end
+
 local function without_bugs(options, list)
   local started <const> = task.now_ms()
-  local seeds, tortured, done = 0, false, nil
+  local seeds, tortured, told, done = 0, false, {}, { code = 0 }
   for _, mutant in ipairs(list) do
-    if mutant.spec and (not done or done.code == 0) then done = run_spec(process.self(), mutant.spec) end
-    if not mutant.spec and not mutant.torture then seeds = options.seeds end
+    if mutant.spec and done.code == 0 then done = run_spec(process.self(), mutant.spec) end
+    local story <const> = mutant.story
+    local once <const> = story and not told[story.file .. story.world]
+    if once then told[story.file .. story.world] = true end
+    if once and done.code == 0 then done = tell_without(story) end
+    if not way_of(mutant) then seeds = options.seeds end
     tortured = tortured or mutant.torture
   end
-  if seeds > 0 and (not done or done.code == 0) then done = campaign(process.self(), seeds) end
-  if tortured and (not done or done.code == 0) then done = torture(process.self()) end
+  if seeds > 0 and done.code == 0 then done = campaign(process.self(), seeds) end
+  if tortured and done.code == 0 then done = torture(process.self()) end
   local passed <const> = done.code == 0
-  print(("without bugs: %s %d seeds%s and the specs, in %.0f s"):format(passed and "passes" or "FAILS within", seeds,
-    tortured and ", the torture" or "", (task.now_ms() - started) / 1000))
+  print(("without bugs: %s %d seeds%s, the stories and the specs, in %.0f s"):format(
+    passed and "passes" or "FAILS within", seeds, tortured and ", the torture" or "", (task.now_ms() - started) / 1000))
   if not passed then print(done.stdout) end
   return passed
 end
@@ -225,7 +284,7 @@ local function main(...)
     local ok, right, seed = pcall(try, options, copy, mutant)
     if not ok then error(mutant.name .. ": " .. tostring(right), 0) end
     wrong = wrong + (right and 0 or 1)
-    if not mutant.spec and not mutant.torture then
+    if not way_of(mutant) then
       campaigns = campaigns + 1
       seeds = seeds + (seed or options.seeds)
     end

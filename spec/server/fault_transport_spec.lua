@@ -161,9 +161,10 @@ describe("messages", function()
   end)
 
   it("lost by chance are made up for", function()
+    local before = counts(c, leader).dropped
     link(c, leader, followers, { drop = 0.5 })
     for i = 1, 10 do assert.is_true(c:client(leader):put("k", tostring(i)).ok) end
-    wait_until(function() return counts(c, leader).dropped > 0 end)
+    wait_until(function() return counts(c, leader).dropped > before end)
   end)
 
   it("that come twice count once", function()
@@ -176,6 +177,16 @@ describe("messages", function()
       c:wait_applied(id, index)
       assert.equal(c.servers[leader]:stats().digest, c.servers[id]:stats().digest)
     end
+  end)
+
+  it("that are to come twice do so", function()
+    local node <const>, to <const> = c.servers[leader], followers[1]
+    local before <const> = node:faults().counts.duplicated
+    node:fault_hold(to)
+    node:fault_link(to, { dup = 1 })
+    wait_until(function() return node:faults().links[to].waiting >= 2 end)
+    local faults <const> = node:faults()
+    assert.equal(2 * (faults.counts.duplicated - before), faults.links[to].waiting)
   end)
 
   it("keep their order under jitter, and overtake each other only when they may", function()
@@ -196,7 +207,9 @@ describe("messages", function()
     local index = c:client(leader):put("k", "v").index
     c:wait_applied(followers[2], index)
     wait_until(function() return c.servers[leader]:faults().links[to].waiting > 1 end)
+    c.servers[leader]:fault_link(followers[2]) -- another direction is no business of theirs
     assert.is_true(c.servers[leader]:faults().links[to].held)
+    assert.is_true(c.servers[leader]:faults().links[to].waiting > 1)
     assert.is_true(c.servers[to]:status().last_applied < index)
     c.servers[leader]:fault_release(to)
     c:wait_applied(to, index)
@@ -212,6 +225,21 @@ describe("messages that are held for long", function()
     assert.equal(WAITING_MAX, node:faults().links[to].waiting)
     node:fault_release(to)
     c:wait_applied(to, c:client(leader):put("k", "v").index)
+  end)
+end)
+
+describe("a node that ends", function()
+  it("leaves no answer behind that it owes, delays or holds", function()
+    local c <close>, leader, followers = faulty_cluster()
+    local owing <const>, holding <const> = c.servers[followers[1]], c.servers[followers[2]]
+    owing:fault_link(leader, { cut = true })
+    holding:fault_hold(leader)
+    wait_until(function()
+      return owing:faults().links[leader].owed > 0 and holding:faults().links[leader].waiting > 0
+    end)
+    for _, to in ipairs(followers) do c.servers[leader]:fault_link(to, { delay_ms = 60000 }) end
+    wait_until(function() return c.servers[leader]:faults().links[followers[1]].waiting > 0 end)
+    for _, id in ipairs { "n1", "n2", "n3" } do c:crash(id) end -- what is left behind would end this process
   end)
 end)
 

@@ -60,7 +60,7 @@ local function run_file(busted, options, file, report)
     text = text or result.stdout, passed = tonumber(passed) or 0, failed = tonumber(failed) or 0,
     report = read_and_remove(report),
   }
-  if result.code ~= 0 and outcome.failed == 0 then
+  if (result.code ~= 0 or result.signal ~= 0) and outcome.failed == 0 then
     outcome.failed = 1
     outcome.text = ("%s\n\nFAILED %s: its process ended with exit code %d, signal %d\n"):format(outcome.text, file,
       result.code, result.signal)

@@ -67,25 +67,15 @@ function M.wait_applied(world, id, index)
   end, ("%s has not applied %d"):format(id, index))
 end
 
--- Whether a leader has heard from all others: what it tells them from then on makes them members for good.
-local function has_heard_all(world, id)
-  local status <const> = world:status(id)
-  for _, peer in pairs(status and status.peers or { { match_index = 0 } }) do
-    if peer.match_index == 0 then return false end
-  end
-  return true
-end
-
---- Starts all nodes, and waits until one leads and the others could go on without it, which new nodes cannot in the
--- very beginning (DESIGN.md, Unproven nodes).
+--- Starts all nodes, and waits until each is a full member that knows a leader: who is none may not campaign.
 -- @treturn string its id
 -- @treturn {string,...} the others
 function M.start(world)
   for _, id in ipairs(world.ids) do assert(world:start(id)) end
+  for _, id in ipairs(world.ids) do
+    M.wait(world, function() return world:ready(id) end, id .. " is not ready in time")
+  end
   local leader <const> = M.wait_leader(world)
-  M.wait(world, function() return has_heard_all(world, leader) end, "the leader does not hear all others")
-  local index <const> = M.put(world, leader, "first", "write").index
-  for _, id in ipairs(world.ids) do M.wait_applied(world, id, index) end
   return leader, M.others(world, leader)
 end
 

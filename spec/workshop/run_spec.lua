@@ -58,6 +58,14 @@ describe("the runner of the specs", function()
     assert.equal(1, code)
   end)
 
+  it("counts a file whose process a signal ends as a failure, as a failed check does", function()
+    local output, code = run { a = [[
+      it("dies", function() local uv = require "luv" uv.kill(uv.os_getpid(), "sigabrt") end)
+    ]], b = passing }
+    assert.matches("\nFAILED a_spec.lua: its process ended with exit code 0, signal 6\n\n2 passed, 1 failed\n$", output)
+    assert.equal(1, code)
+  end)
+
   it("counts a file that is not Lua as a failure", function()
     local output, code = run { a = "= =" }
     assert.matches("\n0 passed, 1 failed\n$", output)

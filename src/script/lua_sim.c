@@ -6,11 +6,16 @@
  *   world:run(ms [, condition])    goes on for so long, or until condition() holds, which is asked every millisecond
  *                                  -> true; false when the condition did not come true; nil and the violation
  *   world:run(ms, "answer")        goes on for so long, or until an operation that was submitted ends -> as above
+ *   world:stop_at(event | nil)     runs stop in front of the event with this number, of those that stats().events
+ *                                  counts: they return false, "stopped"
+ *   world:step([n])                n events happen (1), stop_at or not -> how many did; nil and the violation
  *   world:now()  world:random(n)  world:violation()  world:digest()  world:trace([records])  world:close()
- *   faults and their undoing: script/lua_sim_faults.c; clients: script/lua_sim_clients.c
+ *   faults and their undoing: script/lua_sim_faults.c; clients: script/lua_sim_clients.c;
+ *   files: script/lua_sim_disks.c
  *   world:leader() -> number | nil    world:status(n) -> {up =, role =, ...}    world:stats() -> {events =, ...}
  *   world:raft_log(n [, from [, to]]) -> {{index =, term =, op =, ...}, ...}
  *   sim.prng(seed) -> random; random(n) -> 1 .. n; random(a, b) -> a .. b; random() -> 0 <= x < 1
+ *   sim.walk(t): script/lua_sim_walk.c
  *   sim.linear(operations [, steps]) -> verdict, report; use kvserver.linear */
 #include "script/lua_sim.h"
 
@@ -143,11 +148,31 @@ static bool condition_holds(lua_State *L) {
   return holds;
 }
 
+static int push_stopped(lua_State *L) {
+  lua_pushboolean(L, false);
+  lua_pushliteral(L, "stopped");
+  return 2;
+}
+
 static int run_to_answer(lua_State *L, struct sim_world *world, uint64_t us) {
   luaL_argcheck(L, strcmp(lua_tostring(L, 3), "answer") == 0, 3, "expected a function or \"answer\"");
   uint64_t until_us = sim_world_now_us(world) + us;
   if (!sim_world_run_to_answer(world, us)) return push_violation(L, world);
+  if (sim_world_stopped(world)) return push_stopped(L);
   lua_pushboolean(L, sim_world_now_us(world) < until_us);
+  return 1;
+}
+
+static int run_until_it_holds(lua_State *L, struct sim_world *world, uint64_t left_us) {
+  bool holds = condition_holds(L);
+  while (!holds && left_us > 0) {
+    uint64_t step_us = left_us < US_PER_MS ? left_us : US_PER_MS;
+    left_us -= step_us;
+    if (!sim_world_run(world, step_us)) return push_violation(L, world);
+    holds = condition_holds(L);
+    if (!holds && sim_world_stopped(world)) return push_stopped(L);
+  }
+  lua_pushboolean(L, holds);
   return 1;
 }
 
@@ -155,22 +180,36 @@ static int world_run(lua_State *L) {
   struct sim_world *world = lua_sim_check(L);
   lua_Number ms = luaL_checknumber(L, 2);
   luaL_argcheck(L, ms >= 0 && ms < 1e12, 2, "out of range");
-  uint64_t left_us = (uint64_t)(ms * US_PER_MS);
-  if (lua_isnoneornil(L, 3)) {
-    if (!sim_world_run(world, left_us)) return push_violation(L, world);
-    lua_pushboolean(L, true);
-    return 1;
+  uint64_t us = (uint64_t)(ms * US_PER_MS);
+  if (lua_type(L, 3) == LUA_TSTRING) return run_to_answer(L, world, us);
+  if (!lua_isnoneornil(L, 3)) {
+    luaL_checktype(L, 3, LUA_TFUNCTION);
+    return run_until_it_holds(L, world, us);
   }
-  if (lua_type(L, 3) == LUA_TSTRING) return run_to_answer(L, world, left_us);
-  luaL_checktype(L, 3, LUA_TFUNCTION);
-  bool holds = condition_holds(L);
-  while (!holds && left_us > 0) {
-    uint64_t step_us = left_us < US_PER_MS ? left_us : US_PER_MS;
-    left_us -= step_us;
-    if (!sim_world_run(world, step_us)) return push_violation(L, world);
-    holds = condition_holds(L);
+  if (!sim_world_run(world, us)) return push_violation(L, world);
+  if (sim_world_stopped(world)) return push_stopped(L);
+  lua_pushboolean(L, true);
+  return 1;
+}
+
+static int world_stop_at(lua_State *L) {
+  struct sim_world *world = lua_sim_check(L);
+  lua_Integer event = 0;
+  if (!lua_isnoneornil(L, 2)) {
+    event = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, event >= 1, 2, "expected a number from 1");
   }
-  lua_pushboolean(L, holds);
+  sim_world_stop_at(world, (uint64_t)event);
+  return 0;
+}
+
+static int world_step(lua_State *L) {
+  struct sim_world *world = lua_sim_check(L);
+  lua_Integer events = luaL_optinteger(L, 2, 1);
+  luaL_argcheck(L, events >= 0, 2, "negative");
+  uint64_t happened = sim_world_step(world, (uint64_t)events);
+  if (sim_world_violation(world) != NULL) return push_violation(L, world);
+  lua_pushinteger(L, (lua_Integer)happened);
   return 1;
 }
 
@@ -355,6 +394,7 @@ static int prng_call(lua_State *L) {
 /* ---- the module ---- */
 
 static const luaL_Reg world_methods[] = {{"run", world_run},           {"now", world_now},
+                                         {"stop_at", world_stop_at},   {"step", world_step},
                                          {"random", world_random},     {"violation", world_violation},
                                          {"digest", world_digest},     {"trace", world_trace},
                                          {"leader", world_leader},     {"status", world_status},
@@ -364,7 +404,7 @@ static const luaL_Reg world_methods[] = {{"run", world_run},           {"now", w
 
 int luaopen_kvserver_sim(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"world", make_world}, {"prng", make_prng}, {"linear", lua_sim_linear}, {NULL, NULL}};
+      {"world", make_world}, {"prng", make_prng}, {"linear", lua_sim_linear}, {"walk", lua_sim_walk}, {NULL, NULL}};
   luaL_newmetatable(L, PRNG_TYPE);
   lua_pushcfunction(L, prng_call);
   lua_setfield(L, -2, "__call");
@@ -372,6 +412,7 @@ int luaopen_kvserver_sim(lua_State *L) {
   luaL_setfuncs(L, world_methods, 0);
   lua_sim_add_faults(L);
   lua_sim_add_clients(L);
+  lua_sim_add_disks(L);
   lua_pushvalue(L, -1);
   lua_setfield(L, -2, "__index");
   luaL_newlib(L, functions);

@@ -322,8 +322,9 @@ static int world_outcome(lua_State *L) {
   luaL_argcheck(L, number >= 1 && (uint64_t)number <= sim_world_submitted(world), 2, "no such operation");
   struct sim_outcome outcome;
   if (!sim_world_outcome(world, (uint64_t)number, &outcome)) return 0;
+  bool forget = lua_toboolean(L, 3);
   push_outcome(L, &outcome);
-  if (lua_toboolean(L, 3)) sim_world_forget(world, (uint64_t)number);
+  if (forget) sim_world_forget(world, (uint64_t)number);
   return 1;
 }
 

@@ -1,19 +1,26 @@
 /* The faults of a simulated world in Lua. Those that a node may be in no state for return whether they happened.
  *
  *   world:crash(n [, last])  world:kill(n [, last])      with or without a power cut; what becomes of the disk's work
- *                                       under way: "not_begun" (unless told otherwise), "done" or "cut_short"
- *   world:restart(n)  world:cut_start(n, calls)  world:wipe(n)  world:rot(n)
+ *                                       under way: "not_begun" (unless told otherwise), "done" or "cut_short" at some
+ *                                       call; after crash(n, "cut_short") the last write may be torn
+ *   world:restart(n) -> true; false, "refused: ..." (its disk is full, fails or is damaged, or it is up)
+ *   world:cut_start(n, calls)  world:wipe(n)  world:rot(n)
  *   world:pause(n)  world:resume(n)  world:transfer(n, to)
  *   world:slow_disk(n, ms)  world:leave_room(n [, bytes])  world:disk_calls(n) -> how many there were
  *   world:fail_disk(n [, {call = "write", after = 0, once = false, status = "io"}])     any call; kvserver.disk has the
  *                                                                                     names
  *   world:clock_rate(n, rate)  world:cut(from, to)  world:mend(from, to)  world:heal()  world:link_down(n, peer)
  *   world:net{delay_us =, jitter_us =, tail =, tail_us =, loss =, duplicate =, reorder =}        between all nodes
- *   world:net({...}, from, to)                                    what is absent is as in a world without faults */
+ *   world:net({...}, from, to)                                    what is absent is as in a world without faults
+ *   world:drop_next(from, to [, type])  the next message is lost, once for each call
+ *   world:hold(from, to [, type])       messages are kept on their way, until:
+ *   world:release([from, to])           of one direction, or of all: they go on, in their order; heal() does so, too
+ *                                       type: "append", "vote_reply", ..., as in a trace; any */
 #include <lauxlib.h>
 #include <string.h>
 
 #include "script/lua_sim.h"
+#include "sim/trace.h"
 
 enum { US_PER_MS = 1000 };
 
@@ -37,7 +44,11 @@ static int world_kill(lua_State *L) {
 }
 
 static int world_restart(lua_State *L) {
-  return push_happened(L, sim_world_restart(lua_sim_check(L), lua_sim_check_node(L, 2)));
+  struct error why = {.text = ""};
+  if (sim_world_restart(lua_sim_check(L), lua_sim_check_node(L, 2), &why)) return push_happened(L, true);
+  lua_pushboolean(L, false);
+  lua_pushfstring(L, "refused: %s", why.text);
+  return 2;
 }
 
 static int world_wipe(lua_State *L) {
@@ -171,6 +182,48 @@ static int world_net(lua_State *L) {
   return 0;
 }
 
+/* ---- single messages ---- */
+
+static uint32_t opt_message_type(lua_State *L, int arg) {
+  const char *name = luaL_optstring(L, arg, NULL);
+  if (name == NULL) return SIM_MESSAGE_TYPES;
+  for (uint32_t type = 0; type < SIM_MESSAGE_TYPES; type++) {
+    if (strcmp(sim_message_name(type), name) == 0) return type;
+  }
+  return (uint32_t)luaL_argerror(L, arg, "no such type of message");
+}
+
+static int world_drop_next(lua_State *L) {
+  uint8_t from = lua_sim_check_node(L, 2), to = lua_sim_check_node(L, 3);
+  sim_world_drop_next(lua_sim_check(L), from, to, opt_message_type(L, 4));
+  return 0;
+}
+
+static int world_hold(lua_State *L) {
+  uint8_t from = lua_sim_check_node(L, 2), to = lua_sim_check_node(L, 3);
+  sim_world_hold(lua_sim_check(L), from, to, opt_message_type(L, 4));
+  return 0;
+}
+
+static void release_everywhere(struct sim_world *world) {
+  uint8_t count = sim_world_nodes_count(world);
+  for (uint8_t from = 0; from < count; from++) {
+    for (uint8_t to = 0; to < count; to++)
+      sim_world_release(world, from, to);
+  }
+}
+
+static int world_release(lua_State *L) {
+  struct sim_world *world = lua_sim_check(L);
+  if (lua_isnoneornil(L, 2)) {
+    release_everywhere(world);
+  } else {
+    uint8_t from = lua_sim_check_node(L, 2);
+    sim_world_release(world, from, lua_sim_check_node(L, 3));
+  }
+  return 0;
+}
+
 void lua_sim_add_faults(lua_State *L) {
   static const luaL_Reg methods[] = {{"crash", world_crash},
                                      {"kill", world_kill},
@@ -189,6 +242,9 @@ void lua_sim_add_faults(lua_State *L) {
                                      {"cut", world_cut},
                                      {"mend", world_mend},
                                      {"heal", world_heal},
+                                     {"drop_next", world_drop_next},
+                                     {"hold", world_hold},
+                                     {"release", world_release},
                                      {"link_down", world_link_down},
                                      {"net", world_net},
                                      {NULL, NULL}};

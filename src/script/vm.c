@@ -142,16 +142,24 @@ int script_os_exit(lua_State *L) {
   script_exit(vm);
 }
 
-/* Under protection: libraries, modules, and the command line as the main task, whose handle stays on the stack. */
+/* Under protection, as the one below. */
 static int boot(lua_State *L) {
-  char **argv = lua_touserdata(L, 1);
   luaL_openlibs(L);
   preload_install(L);
   lua_getglobal(L, "os");
   lua_pushcfunction(L, script_os_exit);
   lua_setfield(L, -2, "exit");
+  return 0;
+}
+
+/* (a chunk's text, argv or NULL) -> the handle of a task that runs it. */
+static int spawn_main(lua_State *L) {
+  static char *const nothing[] = {NULL};
+  const char *text = lua_touserdata(L, 1);
+  char *const *argv = lua_touserdata(L, 2);
+  if (argv == NULL) argv = nothing;
   lua_settop(L, 0);
-  if (luaL_loadstring(L, "return require('kvserver.cli').main(...)") != LUA_OK) return lua_error(L);
+  if (luaL_loadstring(L, text) != LUA_OK) return lua_error(L);
   int args_count = 0;
   for (; argv[args_count] != NULL; args_count++) {
     luaL_checkstack(L, 2, "too many arguments");
@@ -178,16 +186,27 @@ static struct script_vm *create_vm(void) {
   return vm;
 }
 
-static int run(struct script_vm *vm, char **argv) {
-  lua_pushcfunction(vm->L, boot);
+/* A task to its end; vm->failed tells how it went. */
+static void run_main(struct script_vm *vm, const char *text, char **argv) {
+  lua_pushcfunction(vm->L, spawn_main);
+  lua_pushlightuserdata(vm->L, (void *)text);
   lua_pushlightuserdata(vm->L, argv);
-  if (script_enter(vm, vm->L, 1, 1) != LUA_OK) {
+  if (script_enter(vm, vm->L, 2, 1) != LUA_OK) {
     script_report(vm);
-    return 1;
+    return;
   }
   scheduler_run_task(vm, lua_touserdata(vm->L, 1));
   if (task_push_failure(vm->L, 1)) script_report(vm);
   lua_settop(vm->L, 0);
+}
+
+static int run(struct script_vm *vm, char **argv) {
+  static const char main_text[] = "return require('kvserver.cli').main(...)";
+  static const char finish_text[] = "return require('kvserver.cli').finish()";
+  lua_pushcfunction(vm->L, boot);
+  if (script_enter(vm, vm->L, 0, 0) != LUA_OK) script_report(vm);
+  if (!vm->failed) run_main(vm, main_text, argv);
+  if (!vm->failed) run_main(vm, finish_text, NULL);
   return vm->failed ? 1 : 0;
 }
 

@@ -294,6 +294,7 @@ void sim_disk_wipe(struct sim_disk *disk) {
   simdisk_destroy(disk->files);
   disk->files = make_files(disk);
   disk->crowded = false;
+  disk->damaged = false;
   sim_ledger_wipe(&disk->ledger);
 }
 

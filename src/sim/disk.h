@@ -49,6 +49,7 @@ struct sim_disk {
   bool ran[SIM_JOBS];
   struct sim_ledger ledger;
   bool faulty;  /* calls of it fail, or will */
+  bool damaged; /* a bit of it flipped: a start may refuse it */
   bool crowded; /* room is limited */
 };
 
@@ -70,6 +71,8 @@ void sim_disk_power_cut(struct sim_disk *disk);
 void sim_disk_wipe(struct sim_disk *disk);
 /* Of a closed one: some bits of a file flip. */
 void sim_disk_rot(struct sim_disk *disk);
+/* Of a closed one: a bit of this file flips, at *offset. False when there is no such bit. */
+bool sim_disk_flip(struct sim_disk *disk, const char *name, uint64_t *offset);
 
 /* ---- jobs ---- */
 

@@ -29,6 +29,9 @@ static const char *const names[SIM_FAULTS] = {
     [SIM_FAULT_OVERTAKEN] = "overtaken",
     [SIM_FAULT_DELAYED] = "delayed",
     [SIM_FAULT_BLOCKED] = "blocked",
+    [SIM_FAULT_DROPPED] = "dropped",
+    [SIM_FAULT_HELD] = "held",
+    [SIM_FAULT_FLIP] = "flip",
 };
 
 const char *sim_fault_name(enum sim_fault fault) {

@@ -31,6 +31,9 @@ enum sim_fault {
   SIM_FAULT_OVERTAKEN,  /* an earlier message of its link, by this one */
   SIM_FAULT_DELAYED,    /* a message, by the long tail */
   SIM_FAULT_BLOCKED,    /* a message, by a cut */
+  SIM_FAULT_DROPPED,    /* a message, because it was the next one */
+  SIM_FAULT_HELD,       /* a message, until it is released */
+  SIM_FAULT_FLIP,       /* a bit of a node that is down */
   SIM_FAULTS
 };
 

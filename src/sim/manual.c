@@ -174,29 +174,29 @@ static void keep_body(struct manual_request *request, const struct sim_request *
   }
 }
 
-uint64_t sim_world_submit(struct sim_world *world, uint8_t number, const struct sim_request *from) {
+uint64_t sim_world_submit(struct sim_world *world, uint8_t number, const struct sim_request *request) {
   CHECK(number < world->config.nodes_count);
   struct sim_node *node = &world->nodes[number];
-  struct manual_request *request = add_request(world);
-  request->node = number;
-  request->is_read = request->outcome.is_read = from->is_read;
-  request->outcome.is_mget = from->is_mget;
-  request->policy = from->policy;
-  request->request.min_index = from->min_index;
-  request->deadline_ms = from->deadline_ms;
-  request->keys_count = (uint32_t)from->keys_count;
-  request->acked_index = world->check.acked_index;
-  keep_body(request, from);
-  sim_push(world, world->now_us + from->deadline_ms * US_PER_MS, SIM_MANUAL_END, number, request->number, NULL);
+  struct manual_request *manual = add_request(world);
+  manual->node = number;
+  manual->is_read = manual->outcome.is_read = request->is_read;
+  manual->outcome.is_mget = request->is_mget;
+  manual->policy = request->policy;
+  manual->request.min_index = request->min_index;
+  manual->deadline_ms = request->deadline_ms;
+  manual->keys_count = (uint32_t)request->keys_count;
+  manual->acked_index = world->check.acked_index;
+  keep_body(manual, request);
+  sim_push(world, world->now_us + request->deadline_ms * US_PER_MS, SIM_MANUAL_END, number, manual->number, NULL);
   if (!node->up) {
-    end_without_answer(request, SIM_REFUSED);
+    end_without_answer(manual, SIM_REFUSED);
   } else if (node->paused) {
-    sim_push(world, world->now_us, SIM_MANUAL, number, request->number, NULL);
+    sim_push(world, world->now_us, SIM_MANUAL, number, manual->number, NULL);
   } else {
-    reach(node, request);
+    reach(node, manual);
     sim_push(world, world->now_us, SIM_TURN, number, node->incarnation, NULL);
   }
-  return request->number;
+  return manual->number;
 }
 
 /* ---- events ---- */

@@ -24,15 +24,14 @@ void sim_net_deinit(struct sim_world *world) {
   }
 }
 
-static struct sim_packet *packet_make(struct sim_world *world, const struct raft_message *message,
-                                      struct bytes entries) {
+struct sim_packet *sim_packet_make(struct sim_world *world, const struct raft_message *message, struct bytes entries) {
   struct sim_packet *packet = world->packets_free;
   if (packet == NULL) {
     packet = xcalloc(1, sizeof *packet);
     packet->next_all = world->packets_all;
     world->packets_all = packet;
   } else {
-    world->packets_free = packet->next_free;
+    world->packets_free = packet->next;
   }
   packet->message = *message;
   buffer_clear(&packet->entries);
@@ -41,7 +40,7 @@ static struct sim_packet *packet_make(struct sim_world *world, const struct raft
 }
 
 void sim_packet_free(struct sim_world *world, struct sim_packet *packet) {
-  packet->next_free = world->packets_free;
+  packet->next = world->packets_free;
   world->packets_free = packet;
 }
 
@@ -52,7 +51,7 @@ static void lose(struct sim_world *world, const struct raft_message *message, en
   sim_push(world, at_us, SIM_PEER_DOWN, message->from, message->to, NULL);
 }
 
-static uint64_t arrival(struct sim_world *world, struct sim_direction *direction) {
+static uint64_t arrival(struct sim_world *world, struct sim_direction *direction, bool ordered) {
   const struct sim_net *net = &direction->net;
   struct prng *random = &world->net_random;
   uint64_t at_us = world->now_us + net->delay_us + sim_below(random, net->jitter_us);
@@ -60,7 +59,7 @@ static uint64_t arrival(struct sim_world *world, struct sim_direction *direction
     at_us += sim_below(random, net->tail_us);
     world->faults[SIM_FAULT_DELAYED]++;
   }
-  if (!sim_chance(random, net->reorder_ppm)) {
+  if (ordered || !sim_chance(random, net->reorder_ppm)) {
     if (at_us < direction->ordered_at_us) at_us = direction->ordered_at_us;
     direction->ordered_at_us = at_us;
   }
@@ -69,9 +68,10 @@ static uint64_t arrival(struct sim_world *world, struct sim_direction *direction
   return at_us;
 }
 
-static void post(struct sim_world *world, const struct raft_message *message, struct bytes entries) {
-  struct sim_direction *direction = &world->directions[message->from][message->to];
-  sim_push(world, arrival(world, direction), SIM_MESSAGE, message->to, 0, packet_make(world, message, entries));
+void sim_packet_post(struct sim_world *world, struct sim_packet *packet, bool ordered) {
+  uint8_t to = packet->message.to;
+  struct sim_direction *direction = &world->directions[packet->message.from][to];
+  sim_push(world, arrival(world, direction, ordered), SIM_MESSAGE, to, 0, packet);
 }
 
 static void leave(struct sim_world *world, const struct raft_message *message, struct bytes entries) {
@@ -81,14 +81,15 @@ static void leave(struct sim_world *world, const struct raft_message *message, s
     lose(world, message, SIM_FAULT_BLOCKED);
     return;
   }
+  if (sim_intercepted(world, message, entries)) return;
   if (sim_chance(&world->net_random, direction->net.loss_ppm)) {
     lose(world, message, SIM_FAULT_LOST);
     return;
   }
-  post(world, message, entries);
+  sim_packet_post(world, sim_packet_make(world, message, entries), false);
   if (!sim_chance(&world->net_random, direction->net.duplicate_ppm)) return;
   world->faults[SIM_FAULT_DUPLICATED]++;
-  post(world, message, entries);
+  sim_packet_post(world, sim_packet_make(world, message, entries), false);
 }
 
 static struct sim_node *sender(struct raft_transport *transport) {

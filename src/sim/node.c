@@ -282,7 +282,7 @@ static void trace_state(struct sim_node *node) {
 /* A node whose disk has refused a write is ahead of its log and says nothing any more. */
 static void check_now(struct sim_node *node) {
   if (raftnode_failed(node->raft)) {
-    if (node->disk.faulty) return;
+    if (node->disk.faulty || node->disk.damaged) return;
     const char *why = wal_failure(node->disk.wal);
     sim_check_fail(&node->world->check, node->number, "its storage failed, although its disk did not: %s",
                    why == NULL ? "for want of a word" : why);

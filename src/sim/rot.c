@@ -41,9 +41,14 @@ static uint64_t size_of(struct sim_disk *disk, const char *name) {
   return bytes;
 }
 
+/* Where a bit flips, in a file of so many bytes. */
+static uint64_t bytes_at_risk(struct sim_disk *disk, uint64_t bytes) {
+  bool front = bytes > FRONT_BYTES && prng_below(&disk->random, FRONT_ONE_IN) == 0;
+  return front ? FRONT_BYTES : bytes;
+}
+
 static void flip_in(struct sim_disk *disk, const char *name) {
-  uint64_t bytes = size_of(disk, name);
-  if (bytes > FRONT_BYTES && prng_below(&disk->random, FRONT_ONE_IN) == 0) bytes = FRONT_BYTES;
+  uint64_t bytes = bytes_at_risk(disk, size_of(disk, name));
   for (uint64_t flips = 1 + prng_below(&disk->random, FLIPS_MAX); flips > 0 && bytes > 0; flips--) {
     uint64_t offset = prng_below(&disk->random, bytes);
     CHECK(simdisk_flip(disk->files, name, offset, (uint8_t)prng_below(&disk->random, 8)));
@@ -62,4 +67,14 @@ void sim_disk_rot(struct sim_disk *disk) {
     flip_in(disk, name);
   }
   buffer_deinit(&names.text);
+}
+
+bool sim_disk_flip(struct sim_disk *disk, const char *name, uint64_t *offset) {
+  CHECK(disk->wal == NULL);
+  uint64_t bytes;
+  if (!simdisk_file_bytes(disk->files, name, &bytes) || bytes == 0) return false;
+  *offset = prng_below(&disk->random, bytes_at_risk(disk, bytes));
+  CHECK(simdisk_flip(disk->files, name, *offset, (uint8_t)prng_below(&disk->random, 8)));
+  disk->damaged = true;
+  return true;
 }

@@ -480,6 +480,20 @@ size_t simdisk_memory_bytes(const struct simdisk *disk) {
   return bytes;
 }
 
+void simdisk_files(const struct simdisk *disk, simdisk_visit *visit, void *context) {
+  for (size_t i = 0; i < disk->names.seen.count; i++) {
+    const struct simname *entry = &disk->names.seen.entries[i];
+    if (!simfile_is_directory(entry->file)) visit(context, entry->name, simfile_size(entry->file));
+  }
+}
+
+bool simdisk_file_bytes(const struct simdisk *disk, const char *name, uint64_t *bytes) {
+  const struct simfile *content = simnames_find(&disk->names, name);
+  if (content == NULL || simfile_is_directory(content)) return false;
+  *bytes = simfile_size(content);
+  return true;
+}
+
 void simdisk_trace_start(struct simdisk *disk) {
   buffer_clear(&disk->trace);
   disk->tracing = true;

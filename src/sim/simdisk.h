@@ -83,6 +83,11 @@ uint64_t simdisk_calls(const struct simdisk *disk, enum simdisk_call call); /* S
 size_t simdisk_unsynced(const struct simdisk *disk);
 uint64_t simdisk_used_bytes(const struct simdisk *disk); /* of the capacity */
 size_t simdisk_memory_bytes(const struct simdisk *disk); /* roughly */
+/* Every file as a caller would find it, in no order; none of this is a call. */
+typedef void simdisk_visit(void *context, const char *name, uint64_t bytes);
+void simdisk_files(const struct simdisk *disk, simdisk_visit *visit, void *context);
+/* False when there is no such file. */
+bool simdisk_file_bytes(const struct simdisk *disk, const char *name, uint64_t *bytes);
 
 /* From now on each call is a line: its name, what it is about, and the status when it is not ok, such as
  * "write wal/spare-1.wal 0 512" or "rename a b: io". Starts anew. */

@@ -57,6 +57,11 @@ void sim_trace_add(struct sim_trace *trace, const struct sim_trace_record *recor
   trace->records[trace->count++ % SIM_TRACE_RECORDS] = *record;
 }
 
+const char *sim_message_name(uint32_t type) {
+  CHECK(type < SIM_MESSAGE_TYPES);
+  return messages[type].name;
+}
+
 static void message_numbers(const struct raft_message *message, uint64_t numbers[4]) {
   numbers[0] = message->term;
   switch (message->type) {
@@ -113,6 +118,21 @@ struct sim_trace_record sim_trace_message(uint64_t at_us, const struct raft_mess
   return record;
 }
 
+/* True when the record's number is a type of message. */
+static bool is_about_a_type(const struct sim_trace_record *record) {
+  return record->kind == SIM_TRACE_FAULT && (record->what == SIM_FAULT_DROPPED || record->what == SIM_FAULT_HELD);
+}
+
+static void append_numbers(const struct sim_trace_record *record, const struct labels *labels, struct buffer *out) {
+  if (is_about_a_type(record)) {
+    buffer_append_format(out, " %s", messages[record->numbers[0]].name);
+    return;
+  }
+  for (int i = 0; i < 4 && labels->numbers[i] != NULL; i++) {
+    buffer_append_format(out, " %s=%llu", labels->numbers[i], (unsigned long long)record->numbers[i]);
+  }
+}
+
 static void append_record(const struct sim_trace_record *record, struct buffer *out) {
   const struct labels *labels = record->kind == SIM_TRACE_MESSAGE ? &messages[record->what] : &kinds[record->kind];
   const char *name = record->kind == SIM_TRACE_FAULT ? sim_fault_name((enum sim_fault)record->what) : labels->name;
@@ -121,9 +141,7 @@ static void append_record(const struct sim_trace_record *record, struct buffer *
   if (record->node != RAFT_NODE_NONE) buffer_append_format(out, " n%u", record->node + 1u);
   if (record->peer != RAFT_NODE_NONE) buffer_append_format(out, " <- n%u", record->peer + 1u);
   buffer_append_format(out, " %s", name);
-  for (int i = 0; i < 4 && labels->numbers[i] != NULL; i++) {
-    buffer_append_format(out, " %s=%llu", labels->numbers[i], (unsigned long long)record->numbers[i]);
-  }
+  append_numbers(record, labels, out);
   buffer_append_byte(out, '\n');
 }
 

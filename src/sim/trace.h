@@ -7,6 +7,7 @@
 #include "raft/core/message.h"
 
 enum { SIM_TRACE_RECORDS = 4096 };
+enum { SIM_MESSAGE_TYPES = RAFT_INSTALL_REPLY + 1 }; /* where a type of message is asked for: any */
 
 enum sim_trace_kind {
   SIM_TRACE_MESSAGE, /* received; `what` is the message's type */
@@ -40,6 +41,7 @@ void sim_trace_deinit(struct sim_trace *trace);
 void sim_trace_add(struct sim_trace *trace, const struct sim_trace_record *record);
 /* Folds numbers into the digest only. */
 void sim_trace_fold(struct sim_trace *trace, uint64_t a, uint64_t b);
+const char *sim_message_name(uint32_t type); /* an enum raft_message_type: "append", "vote_reply", ...; static */
 /* A received message as a record. */
 struct sim_trace_record sim_trace_message(uint64_t at_us, const struct raft_message *message);
 /* Appends the newest `records_max` records, a line each, oldest first. */

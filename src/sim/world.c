@@ -7,6 +7,8 @@
 #include "base/check.h"
 #include "sim/world_state.h"
 
+enum { QUIET_US = 60000000 }; /* so long a step waits for an event */
+
 struct sim_config sim_config_default(void) {
   return (struct sim_config){.nodes_count = 3,
                              .seed = 1,
@@ -83,20 +85,26 @@ static void happen(struct sim_world *world, const struct sim_event *event) {
   }
 }
 
+/* False when there is nothing up to that time, which it is then. */
+static bool happen_next(struct sim_world *world, uint64_t end_us) {
+  const struct sim_event *first = sim_events_first(&world->events);
+  if (first == NULL || first->at_us > end_us) {
+    world->now_us = end_us;
+    return false;
+  }
+  struct sim_event event = sim_events_pop(&world->events);
+  world->now_us = event.at_us;
+  world->check.now_us = event.at_us;
+  happen(world, &event);
+  return true;
+}
+
 static bool run(struct sim_world *world, uint64_t us, bool until_answer) {
   uint64_t end_us = world->now_us + us;
   uint64_t ended = sim_manual_ended(world);
   while (!sim_check_failed(&world->check)) {
     if (until_answer && sim_manual_ended(world) != ended) return true;
-    const struct sim_event *first = sim_events_first(&world->events);
-    if (first == NULL || first->at_us > end_us) {
-      world->now_us = end_us;
-      return true;
-    }
-    struct sim_event event = sim_events_pop(&world->events);
-    world->now_us = event.at_us;
-    world->check.now_us = event.at_us;
-    happen(world, &event);
+    if (sim_world_stopped(world) || !happen_next(world, end_us)) return true;
   }
   return false;
 }
@@ -107,6 +115,25 @@ bool sim_world_run(struct sim_world *world, uint64_t us) {
 
 bool sim_world_run_to_answer(struct sim_world *world, uint64_t us) {
   return run(world, us, true);
+}
+
+void sim_world_stop_at(struct sim_world *world, uint64_t event) {
+  world->stop_at = event;
+}
+
+bool sim_world_stopped(const struct sim_world *world) {
+  return world->stop_at != 0 && world->events_count + 1 >= world->stop_at;
+}
+
+/* What reaches a node that is down or paused is no event, and may go on for ever: hence the limit. */
+uint64_t sim_world_step(struct sim_world *world, uint64_t events) {
+  uint64_t before = world->events_count, seen = before, end_us = world->now_us + QUIET_US;
+  while (!sim_check_failed(&world->check) && world->events_count - before < events) {
+    if (!happen_next(world, end_us)) break;
+    if (world->events_count != seen) end_us = world->now_us + QUIET_US;
+    seen = world->events_count;
+  }
+  return world->events_count - before;
 }
 
 uint8_t sim_world_nodes_count(const struct sim_world *world) {
@@ -168,6 +195,11 @@ void sim_world_log(struct sim_world *world, uint8_t number, uint64_t lo, uint64_
   if (lo < first) lo = first;
   if (hi > last) hi = last;
   if (lo <= hi) (void)log->ops->read_range(log, lo, hi, visit, context); /* a disk that fails shows nothing */
+}
+
+void sim_world_files(const struct sim_world *world, uint8_t number, simdisk_visit *visit, void *context) {
+  CHECK(number < world->config.nodes_count);
+  simdisk_files(world->nodes[number].disk.files, visit, context);
 }
 
 void sim_snapshots_add(struct raftnode_snapshot_counts *sum, const struct raftnode_snapshot_counts *counts) {

@@ -16,6 +16,7 @@
 #include "sim/linear.h"
 #include "sim/load.h"
 #include "sim/simdisk.h"
+#include "sim/trace.h"
 
 enum { SIM_MILLION = 1000000 }; /* rates and probabilities are in parts of it */
 
@@ -69,10 +70,17 @@ struct sim_world;
 struct sim_world *sim_world_create(const struct sim_config *config); /* returns owned; all nodes are up */
 void sim_world_destroy(struct sim_world *world);
 
-/* Goes on for so much virtual time. False once a check was violated. */
+/* Goes on for so much virtual time, or up to its mark (sim_world_stop_at). False once a check was violated. */
 bool sim_world_run(struct sim_world *world, uint64_t us);
 /* The same, but only until an operation that was submitted ends. */
 bool sim_world_run_to_answer(struct sim_world *world, uint64_t us);
+/* From now on runs stop in front of the event with this number, as sim_stats.events counts them from 1; 0: nowhere. */
+void sim_world_stop_at(struct sim_world *world, uint64_t event);
+/* True while the world stands at its mark, or behind it: runs do nothing then. */
+bool sim_world_stopped(const struct sim_world *world);
+/* So many events happen, marks or not. Returns how many did: fewer once a check was violated, or when a minute of
+ * virtual time has brought none. */
+uint64_t sim_world_step(struct sim_world *world, uint64_t events);
 uint8_t sim_world_nodes_count(const struct sim_world *world);
 uint64_t sim_world_now_us(const struct sim_world *world);
 const char *sim_world_violation(const struct sim_world *world); /* NULL: none */
@@ -101,6 +109,8 @@ void sim_world_node(struct sim_world *world, uint8_t number, struct sim_node_vie
 uint8_t sim_world_leader(const struct sim_world *world);
 /* Visits entries lo .. hi, as far as the log of an up node holds them. */
 void sim_world_log(struct sim_world *world, uint8_t number, uint64_t lo, uint64_t hi, log_visit *visit, void *context);
+/* Visits the files on its disk, whether it is up or down; in no order. */
+void sim_world_files(const struct sim_world *world, uint8_t number, simdisk_visit *visit, void *context);
 void sim_world_stats(const struct sim_world *world, struct sim_stats *out);
 struct hash128 sim_world_digest(const struct sim_world *world);
 void sim_world_trace(const struct sim_world *world, size_t records_max, struct buffer *out);
@@ -115,8 +125,9 @@ enum sim_last_work {
 };
 /* `power`: what was not synced is lost, or is not, as luck has it. Else the process alone ends. */
 bool sim_world_crash(struct sim_world *world, uint8_t number, enum sim_last_work last, bool power);
-/* A node that is down. False also when its disk is full, or was made to fail, and it does not start for that. */
-bool sim_world_restart(struct sim_world *world, uint8_t number);
+/* A node that is down. False also when its disk is full, was made to fail or was damaged, and it does not start for
+ * that: *why says so. */
+bool sim_world_restart(struct sim_world *world, uint8_t number, struct error *why);
 /* A node that is down starts, and loses power at that call of the disk or right behind its start. */
 bool sim_world_cut_start(struct sim_world *world, uint8_t number, uint64_t calls);
 /* Loses the disk of a node that is down. Only while that can be survived: everybody else is up and proven, and
@@ -125,6 +136,9 @@ bool sim_world_wipe(struct sim_world *world, uint8_t number);
 /* Bits flip on the disk of a node that is down, and it starts; if it refuses to, or lost something, its disk is wiped
  * first. Only while that can be survived. */
 bool sim_world_rot(struct sim_world *world, uint8_t number);
+/* A bit of this file of a node that is down flips, at *offset; nothing else happens. A start that finds it is refused
+ * from then on, until the disk is wiped. False when there is no such bit. */
+bool sim_world_flip(struct sim_world *world, uint8_t number, const char *name, uint64_t *offset);
 bool sim_world_pause(struct sim_world *world, uint8_t number); /* what reaches it waits */
 bool sim_world_resume(struct sim_world *world, uint8_t number);
 bool sim_world_transfer(struct sim_world *world, uint8_t number, uint8_t to);
@@ -138,7 +152,16 @@ uint64_t sim_world_disk_calls(const struct sim_world *world, uint8_t number);   
 void sim_world_clock_rate(struct sim_world *world, uint8_t number, uint32_t ppm); /* of its clock to virtual time */
 void sim_world_cut(struct sim_world *world, uint8_t from, uint8_t to);            /* one direction */
 void sim_world_mend(struct sim_world *world, uint8_t from, uint8_t to);
-void sim_world_heal(struct sim_world *world); /* all cuts */
+/* The next message of this type (SIM_MESSAGE_TYPES: of any) that leaves in this direction is lost, and nobody notices;
+ * one more for each call. A message that a cut blocks does not count. */
+void sim_world_drop_next(struct sim_world *world, uint8_t from, uint8_t to, uint32_t type);
+/* From now on messages of this type (SIM_MESSAGE_TYPES: of any) that leave in this direction are kept; others pass them
+ * by. */
+void sim_world_hold(struct sim_world *world, uint8_t from, uint8_t to, uint32_t type);
+/* Ends that. What was kept goes on its way, in its order; no loss and no cut touches it any more. */
+void sim_world_release(struct sim_world *world, uint8_t from, uint8_t to);
+/* Of all directions: cuts, messages to be dropped, and holds. */
+void sim_world_heal(struct sim_world *world);
 bool sim_world_link_down(struct sim_world *world, uint8_t number,
                          uint8_t peer); /* node `number` is told that the link broke */
 void sim_world_net(struct sim_world *world, uint8_t from, uint8_t to, const struct sim_net *net);

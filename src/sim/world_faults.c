@@ -43,23 +43,30 @@ bool sim_world_crash(struct sim_world *world, uint8_t number, enum sim_last_work
   return true;
 }
 
+static bool is_damage(enum status status) {
+  return status == STATUS_CORRUPT || status == STATUS_INVALID;
+}
+
 /* A start may only fail for what was done to the disk. */
-static bool start(struct sim_world *world, struct sim_node *node) {
+static bool start(struct sim_world *world, struct sim_node *node, struct error *err) {
   bool faulty = node->disk.faulty;
-  struct error err = {.text = ""};
-  enum status status = sim_node_start(node, &err);
+  enum status status = sim_node_start(node, err);
   if (status == STATUS_DISK_FULL && node->disk.crowded) {
     sim_fault_count(world, SIM_FAULT_FULL_START, node->number, RAFT_NODE_NONE, 0);
+  } else if (is_damage(status) && node->disk.damaged) {
+    sim_fault_count(world, SIM_FAULT_ROT_FOUND, node->number, RAFT_NODE_NONE, 0);
   } else if (status != STATUS_OK && !faulty) {
-    sim_check_fail(&world->check, node->number, "its disk does not let it start: %s", err.text);
+    sim_check_fail(&world->check, node->number, "its disk does not let it start: %s", err->text);
   }
   if (status == STATUS_OK) sim_fault_count(world, SIM_FAULT_RESTART, node->number, RAFT_NODE_NONE, 0);
   return status == STATUS_OK;
 }
 
-bool sim_world_restart(struct sim_world *world, uint8_t number) {
+bool sim_world_restart(struct sim_world *world, uint8_t number, struct error *why) {
   struct sim_node *node = node_of(world, number);
-  return !node->up && start(world, node);
+  if (!node->up) return start(world, node, why);
+  error_set(why, STATUS_INVALID, "it is up");
+  return false;
 }
 
 bool sim_world_cut_start(struct sim_world *world, uint8_t number, uint64_t calls) {
@@ -67,7 +74,8 @@ bool sim_world_cut_start(struct sim_world *world, uint8_t number, uint64_t calls
   if (node->up) return false;
   const struct simdisk_fault fault = {.call = SIMDISK_CALLS, .after = calls, .status = STATUS_IO};
   sim_disk_fail(&node->disk, &fault);
-  if (start(world, node)) sim_node_stop(node, SIM_WORK_NOT_BEGUN);
+  struct error err;
+  if (start(world, node, &err)) sim_node_stop(node, SIM_WORK_NOT_BEGUN);
   sim_disk_power_cut(&node->disk);
   sim_fault_count(world, SIM_FAULT_START_CUT, number, RAFT_NODE_NONE, calls);
   return true;
@@ -110,14 +118,21 @@ bool sim_world_rot(struct sim_world *world, uint8_t number) {
   sim_fault_count(world, SIM_FAULT_ROT, number, RAFT_NODE_NONE, 0);
   struct error err = {.text = ""};
   enum status status = sim_node_start(node, &err);
-  if (status == STATUS_CORRUPT || status == STATUS_INVALID) {
+  if (is_damage(status)) {
     sim_fault_count(world, SIM_FAULT_ROT_FOUND, number, RAFT_NODE_NONE, 0);
     wipe(world, node);
-    return start(world, node);
+    return start(world, node, &err);
   }
   if (status != STATUS_OK) sim_check_fail(&world->check, number, "damage ends its start with: %s", err.text);
   if (status == STATUS_OK) sim_fault_count(world, SIM_FAULT_RESTART, number, RAFT_NODE_NONE, 0);
   return status == STATUS_OK;
+}
+
+bool sim_world_flip(struct sim_world *world, uint8_t number, const char *name, uint64_t *offset) {
+  struct sim_node *node = node_of(world, number);
+  if (node->up || !sim_disk_flip(&node->disk, name, offset)) return false;
+  sim_fault_count(world, SIM_FAULT_FLIP, number, RAFT_NODE_NONE, *offset);
+  return true;
 }
 
 bool sim_world_pause(struct sim_world *world, uint8_t number) {
@@ -202,8 +217,10 @@ void sim_world_mend(struct sim_world *world, uint8_t from, uint8_t to) {
 
 void sim_world_heal(struct sim_world *world) {
   for (uint8_t from = 0; from < world->config.nodes_count; from++) {
-    for (uint8_t to = 0; to < world->config.nodes_count; to++)
+    for (uint8_t to = 0; to < world->config.nodes_count; to++) {
       world->directions[from][to].cut = false;
+      sim_intercept_end(world, &world->directions[from][to]);
+    }
   }
   sim_fault_count(world, SIM_FAULT_HEAL, RAFT_NODE_NONE, RAFT_NODE_NONE, 0);
 }

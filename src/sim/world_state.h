@@ -11,7 +11,7 @@
 
 /* A message under way. */
 struct sim_packet {
-  struct sim_packet *next_free;
+  struct sim_packet *next; /* of the free ones, or of those that are held in its direction */
   struct sim_packet *next_all;
   struct raft_message message;
   struct buffer entries;
@@ -51,9 +51,17 @@ struct sim_node {
   uint64_t seen_state; /* role, term and leader as last traced */
 };
 
+/* What is meant for single messages of a direction. */
+struct sim_intercept {
+  uint32_t drop_next[SIM_MESSAGE_TYPES + 1]; /* how many by type; the last one: of any type */
+  uint32_t held_types;                       /* 1 << type; 1 << SIM_MESSAGE_TYPES: all */
+  struct sim_packet *held_first, *held_last; /* of the world; in their order */
+};
+
 struct sim_direction {
   struct sim_net net;
   bool cut;
+  struct sim_intercept intercept;
   uint64_t ordered_at_us; /* arrival of the newest message that keeps the order */
   uint64_t newest_at_us;  /* latest arrival of all */
 };
@@ -73,6 +81,7 @@ struct sim_world {
   struct sim_packet *packets_free;
   struct sim_packet *packets_all; /* owned */
   uint64_t events_count;
+  uint64_t stop_at; /* runs stop in front of this event; 0: nowhere */
   uint64_t messages_count;
   uint64_t faults[SIM_FAULTS];
   struct raftnode_snapshot_counts snapshots; /* of lives that are over */
@@ -124,7 +133,17 @@ void sim_work_end(struct sim_node *node, enum sim_last_work last);
 void sim_net_init(struct sim_world *world);
 void sim_net_deinit(struct sim_world *world);
 extern const struct raft_transport_ops sim_transport_ops;
+struct sim_packet *sim_packet_make(struct sim_world *world, const struct raft_message *message, struct bytes entries);
 void sim_packet_free(struct sim_world *world, struct sim_packet *packet);
+/* Puts a packet on its way; an `ordered` one overtakes none that keeps the order. */
+void sim_packet_post(struct sim_world *world, struct sim_packet *packet, bool ordered);
+
+/* ---- intercept.c ---- */
+
+/* True when the message goes nowhere, or not yet. */
+bool sim_intercepted(struct sim_world *world, const struct raft_message *message, struct bytes entries);
+/* Nothing is dropped or held any more; what was held goes on its way. */
+void sim_intercept_end(struct sim_world *world, struct sim_direction *direction);
 
 /* ---- load.c ---- */
 

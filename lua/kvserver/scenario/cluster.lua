@@ -46,14 +46,32 @@ local function fail(text, ...)
   error({ failed = text:format(...) }, 0)
 end
 
+local function describe(self)
+  local parts = {}
+  for _, member in ipairs(self.list) do
+    local status <const> = member:status()
+    parts[#parts + 1] = status and ("%s %s, term %d, applied %d"):format(member.id, status.role, status.term,
+      status.last_applied) or ("%s %s"):format(member.id, (member:state()))
+  end
+  return table.concat(parts, "; ")
+end
+
 -- ---- nodes ----
 
---- Starts all nodes and waits until they serve.
--- @verb c:start()
-function Cluster:start()
+--- Starts all nodes that do not run and waits until every node is a full member and knows a leader.
+-- @verb c:start{within="10s"}
+function Cluster:start(options)
   for _, member in ipairs(self.list) do
     if member:state() == "down" then member:start() end
   end
+  self:await(options and options.within or LEADER_WITHIN,
+    function() return "not every node is ready (" .. describe(self) .. ")" end,
+    function()
+      for _, member in ipairs(self.list) do
+        if not self.world:ready(member.id) then return false end
+      end
+      return true
+    end)
 end
 
 --- Stops all nodes that run, cleanly.
@@ -155,16 +173,6 @@ function Cluster:await(within, what, condition)
     return condition()
   end
   return self.world:wait_until(look, ms) or fail("%s within %s", what(), within)
-end
-
-local function describe(self)
-  local parts = {}
-  for _, member in ipairs(self.list) do
-    local status <const> = member:status()
-    parts[#parts + 1] = status and ("%s %s, term %d, applied %d"):format(member.id, status.role, status.term,
-      status.last_applied) or ("%s %s"):format(member.id, (member:state()))
-  end
-  return table.concat(parts, "; ")
 end
 
 --- Waits until a node leads and a majority follows it in its term.

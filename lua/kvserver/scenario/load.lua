@@ -116,8 +116,9 @@ function M.start(cluster, options)
     think_ms = duration.ms(options.think, THINK), prefix = options.prefix or "k", from = cluster.world:now(),
   }, Load)
   for i = 1, options.clients or 8 do
+    local seed <const> = cluster.world.seed * 10000 + cluster.loads_count * 1000 + i
     local worker = setmetatable({
-      load = self, random = sim.prng(cluster.world.seed * 10000 + cluster.loads_count * 1000 + i), known = {}, written = 0,
+      load = self, random = sim.prng(seed), known = {}, written = 0,
       client = client.new(cluster, { read = options.read, retry = options.retry, timeout = options.timeout }),
     }, Worker)
     self.workers[i] = cluster.world:spawn(work, worker)

@@ -40,7 +40,8 @@ local function environment(cluster)
   function env.step(count)
     local ran, why = world:step(count or 1)
     print(lines_of(world:trace(), ran or 1))
-    return ran, why
+    if why then return ran, why end
+    return ran
   end
   return setmetatable(env, { __index = _G })
 end

@@ -149,6 +149,7 @@ local function tell_and_print(scenario, options, seed)
   print_verdict(result, result.wall_ms)
   if result.verdict == "fail" or result.verdict == "undecided" then
     print("  again: " .. result.replay)
+    if result.events then print(("  look around in front of its end: add --until %d"):format(result.events)) end
   end
   if result.kept then print("  kept: " .. result.kept) end
   return result

@@ -3,6 +3,7 @@
 -- One story at a time: verbs without a cluster (kv.sleep, kv.mark, ...) belong to the current one.
 local cluster = require "kvserver.scenario.cluster"
 local duration = require "kvserver.scenario.duration"
+local sandbox = require "kvserver.sim.sandbox"
 
 local M = {}
 
@@ -114,6 +115,12 @@ local function abandon(self)
   if self.cluster then self.cluster:destroy() end
 end
 
+-- In virtual time nothing in Lua may depend on the machine either.
+local function enter_sandbox(world)
+  if not world.virtual then return end
+  sandbox.enter { seed = world.seed, now_ms = function() return world:now() end }
+end
+
 --- Tells a scenario once.
 -- @tparam string name
 -- @tparam table options of kv.scenario
@@ -121,7 +128,7 @@ end
 -- @tparam table how world, seed, directory, listener (gets each line of the account: at, text); stop_at (the number
 -- of an event) and on_stop (gets the cluster in front of that event)
 -- @treturn table name, world, seed, verdict ("pass", "fail", "undecided", "skipped"), why, lines, history, happened,
--- ms, and the cluster's world, still open: close the result
+-- ms, events (in sim), and the cluster's world, still open: close the result
 function M.tell(name, options, f, how)
   assert(not current, "a scenario inside a scenario")
   local self = setmetatable({
@@ -136,6 +143,7 @@ function M.tell(name, options, f, how)
       nodes = options.nodes or NODES, world = how.world, seed = how.seed, config = options.config,
       directory = how.directory, say = function(...) self:tell(...) end,
     }
+    enter_sandbox(self.cluster.world)
     if how.stop_at then
       self.cluster.world:stop_at(how.stop_at, function()
         how.on_stop(self.cluster)
@@ -146,10 +154,12 @@ function M.tell(name, options, f, how)
     trace = done[3]
     if not done[1] then error(done[2], 0) end
   end)
+  sandbox.leave()
   result.verdict, result.why = judge(self, ok, why, trace)
   result.cluster = self.cluster
   result.history = self.cluster and self.cluster.history or {}
   result.ms = self.cluster and self.cluster.world:now() or 0
+  result.events = self.cluster and self.cluster.world.events and self.cluster.world:events() or nil
   current = nil
   return result
 end

@@ -30,6 +30,8 @@ local FEATURES <const> = {
 }
 for feature in pairs(NEEDS_DISK) do FEATURES[feature] = true end
 
+local READY_MS <const> = 1000 -- for an answer about it
+
 local World = {}
 M.World = World
 
@@ -174,6 +176,11 @@ function World:status(id)
 end
 
 -- ---- requests ----
+
+function World:ready(id)
+  local answer <const> = self:http(id, "GET", "/readyz", { timeout_ms = READY_MS })
+  return answer ~= nil and answer.status == 200
+end
 
 function World:operate(id, op, timeout_ms)
   return self.requests:operate(id, op, timeout_ms)

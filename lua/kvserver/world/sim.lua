@@ -91,6 +91,11 @@ function World:fail(why)
   self.tasks.failure = self.tasks.failure or why
 end
 
+--- How many events there were.
+function World:events()
+  return self.inner:stats().events
+end
+
 --- Stands still in front of an event, once.
 -- @tparam integer event its number
 -- @tparam function f called then
@@ -102,8 +107,18 @@ function World:stop_at(event, f)
   end
 end
 
+--- While it stands still: lets so many events happen, and whoever acts upon them act.
+-- @tparam integer count
+-- @treturn integer how many did
+-- @treturn ?string the check that failed then
 function World:step(count)
-  return self.inner:step(count)
+  local before <const>, outer <const>, spec = self:events(), self.tasks.on_stop, {}
+  self.inner:stop_at(before + count + 1)
+  self.tasks.on_stop = function() spec.done = true end
+  pcall(self.tasks.wait, self.tasks, spec) -- a failure is kept, and ends the story
+  self.tasks.on_stop = outer
+  self.inner:stop_at(nil)
+  return self:events() - before, self:violation()
 end
 
 -- ---- nodes ----
@@ -154,6 +169,12 @@ function World:status(id)
   if not status.up or status.paused or status.failed then return nil end
   status.id = id
   return status
+end
+
+--- Whether it is fit for work, as `GET /readyz` says: a full member that knows a leader.
+function World:ready(id)
+  local status <const> = self:status(id)
+  return status ~= nil and not status.not_ready and status.leader_hint.leader_id ~= ""
 end
 
 function World:raft_log(id, from, to)
