@@ -3,8 +3,9 @@
 -- All have the same functions: `now` (milliseconds since the world began), `spawn`, `sleep`, `wait_until` and `run`
 -- (tasks and time); `start`, `stop`, `kill`, `pause`, `resume`, `wipe`, `state`, `status`, `ready`, `raft_log` and
 -- `transfer` (nodes); `operate` (a request); `cut`, `mend`, `link`, `drop_next`, `hold`, `release`, `disk`, `flip` and
--- `clock` (faults); `can` (whether there is such a fault, or why not); `fail` (ends the main task); `close`. Their docs
--- are in kvserver.world.sim.
+-- `clock` (faults); `can` (whether there is such a fault or view, or why not); `fail` (ends the main task); `close`.
+-- Their docs are in kvserver.world.sim. Where `can` says so there are `http` (a request as it is) and `log` (what a
+-- node wrote).
 local M = {}
 
 --- The names, the default first.
