@@ -169,6 +169,7 @@ describe("in " .. name, function()
       worlds.start(world)
       path, address = temporary.directory, world.addresses.n1
       assert.equal("directory", uv.fs_stat(path).type)
+      temporary:close() -- and once more at the end of its block
     end
     assert.is_nil(uv.fs_stat(path))
     assert.equal("directory", uv.fs_stat(dir.path .. "/n1/wal").type)

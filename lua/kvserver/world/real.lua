@@ -60,7 +60,7 @@ end
 function M.open(class, spec, own)
   local self = setmetatable({
     name = own.name, seed = spec.seed or 1, config = check_config(spec.config), ids = {}, addresses = {}, starts = {},
-    missing = own.missing, tasks = tasks.new(own.poll_ms), queued = {}, closed = false,
+    missing = own.missing, tasks = tasks.new(own.poll_ms), queued = {},
   }, class)
   for i = 1, spec.nodes do
     local id <const> = "n" .. i
@@ -229,14 +229,10 @@ end
 
 -- ---- the end ----
 
---- Ends what the worlds share, once.
--- @treturn boolean whether it was open
+--- Ends what the worlds share. Any number of times, as close itself.
 function World:close_shared()
-  if self.closed then return false end
-  self.closed = true
   self.tasks:close()
   self.requests:close()
-  return true
 end
 
 --- Behind the end of all nodes.
