@@ -8,7 +8,8 @@
 --       c:wait_leader { within = "3s" }
 --     end)
 --
---     kvserver --script FILE [--world W] [--seed N | --seeds A..B] [--only PATTERN] [--until EVENT] [--report DIR]
+--     kvserver --script FILE [--world W] [--seed N | --seeds A..B] [--only PATTERN] [--until EVENT]
+--       [--for DURATION] [--report DIR]
 --
 -- The scenarios of a file are told when the file ends. scenarios/README.md is the guide.
 local client = require "kvserver.scenario.client"
@@ -96,6 +97,24 @@ function M.sleep(text)
   local telling <const> = story.current()
   local ms <const> = duration.ms(text)
   if telling then telling.cluster.world:sleep(ms) else task.sleep(ms) end
+end
+
+--- How long something is to go on: what the option --for says, else the default. The timeout of the whole grows with
+-- it.
+-- @verb kv.duration("20s")
+-- @tparam string default
+-- @treturn string for kv.sleep
+function M.duration(default)
+  return current():duration(default)
+end
+
+--- Does something beside the story, which goes on. An error in it ends the scenario; with the story it ends, too.
+-- @verb kv.spawn(f, ...)
+-- @tparam function f
+-- @param ... its arguments
+-- @return a handle: `:join()` waits for it and returns what f returned, `:cancel()` ends it
+function M.spawn(f, ...)
+  return current().cluster.world:spawn(f, ...)
 end
 
 --- Waits until a condition holds, or fails.

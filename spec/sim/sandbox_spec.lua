@@ -1,6 +1,7 @@
 -- What scripts find in the globals depends on nothing outside of a simulated world.
 local process = require "kvserver.process"
 local sandbox = require "kvserver.sim.sandbox"
+local story = require "kvserver.scenario.story"
 
 local now_ms = 0
 
@@ -274,6 +275,37 @@ describe("the way out of the sandbox", function()
     assert.matches("^table: 0x", kept[7]("%s", walked))
     assert.is_true(kept[8]() > 1500000000)
     assert.equal("1970", kept[10]("!%Y", 0))
+  end)
+end)
+
+describe("a story in virtual time", function()
+  local function tell(f)
+    local result <const> = story.tell("a story", {}, f, { world = "sim", seed = 5 })
+    result.cluster:destroy()
+    return result
+  end
+
+  it("is told in the sandbox, with its own clock and luck", function()
+    local drawn, slept = {}, nil
+    for i = 1, 2 do
+      local result <const> = tell(function(c)
+        local before <const> = os.clock()
+        c.world:sleep(1500)
+        slept = os.clock() - before
+        drawn[i] = { math.random(1 << 30), tostring(c), os.time() }
+      end)
+      assert.equal("pass", result.verdict, result.why)
+    end
+    assert.is_true(math.abs(slept - 1.5) < 1e-6)
+    assert.same(drawn[1], drawn[2])
+    assert.is_false(sandbox.entered())
+  end)
+
+  it("leaves the sandbox when it fails", function()
+    local result <const> = tell(function() error "no more" end)
+    assert.equal("fail", result.verdict)
+    assert.matches("no more", result.why)
+    assert.is_false(sandbox.entered())
   end)
 end)
 

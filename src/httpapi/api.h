@@ -14,7 +14,6 @@ enum {
   CALLS_IDLE_MAX = 1024,        /* calls kept for reuse */
   CALL_TEXT_KEEP_BYTES = 4096,  /* memory that an idle call keeps */
   SCRATCH_KEEP_BYTES = 1 << 20, /* memory that a scratch buffer keeps between calls */
-  SCAN_BYTES_MAX = 4194304,     /* keys and values of one scan reply; the rest is reached with `next` */
   MGET_BYTES_MAX = 33554432,    /* keys and values of one mget reply; 413 beyond. Any single value fits */
 };
 

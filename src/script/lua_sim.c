@@ -5,14 +5,18 @@
  *   local world <close> = sim.world{nodes = 3, seed = 7}            see read_config for the other fields
  *   world:run(ms [, condition])    goes on for so long, or until condition() holds, which is asked every millisecond
  *                                  -> true; false when the condition did not come true; nil and the violation
- *   world:run(ms, "answer")        goes on for so long, or until an operation that was submitted ends -> as above
+ *   world:run(ms, "answer")        goes on for so long, or until an operation that was submitted ends; not at all when
+ *                                  one did since the last run and world:answered() has not told -> true when one did;
+ *                                  else as above
  *   world:stop_at(event | nil)     runs stop in front of the event with this number, of those that stats().events
  *                                  counts: they return false, "stopped"
  *   world:step([n])                n events happen (1), stop_at or not -> how many did; nil and the violation
- *   world:now()  world:random(n)  world:violation()  world:digest()  world:trace([records])  world:close()
- *   faults and their undoing: script/lua_sim_faults.c; clients: script/lua_sim_clients.c;
- *   files: script/lua_sim_disks.c
- *   world:leader() -> number | nil    world:status(n) -> {up =, role =, ...}    world:stats() -> {events =, ...}
+ *   world:now()  world:random(n)  world:violation()  world:digest()  world:close()
+ *   faults and their undoing: script/lua_sim_faults.c; files: script/lua_sim_disks.c;
+ *   a load: script/lua_sim_clients.c; operations by hand: script/lua_sim_manual.c;
+ *   what happened: script/lua_sim_trace.c
+ *   world:leader() -> number | nil    world:state(n) -> "up", "down", "paused" or "failed"
+ *   world:status(n) -> {up =, role =, ...}    world:stats() -> {events =, ...}
  *   world:raft_log(n [, from [, to]]) -> {{index =, term =, op =, ...}, ...}
  *   sim.prng(seed) -> random; random(n) -> 1 .. n; random(a, b) -> a .. b; random() -> 0 <= x < 1
  *   sim.walk(t): script/lua_sim_walk.c
@@ -30,7 +34,7 @@
 
 #define PRNG_TYPE "kvserver.sim.prng"
 
-enum { US_PER_MS = 1000, TRACE_DEFAULT = 200, SEGMENT_BYTES_MAX = 1 << 24 };
+enum { US_PER_MS = 1000, SEGMENT_BYTES_MAX = 1 << 24 };
 
 struct sim_world *lua_sim_check(lua_State *L) {
   struct sim_world **handle = luaL_checkudata(L, 1, LUA_SIM_WORLD_TYPE);
@@ -156,10 +160,10 @@ static int push_stopped(lua_State *L) {
 
 static int run_to_answer(lua_State *L, struct sim_world *world, uint64_t us) {
   luaL_argcheck(L, strcmp(lua_tostring(L, 3), "answer") == 0, 3, "expected a function or \"answer\"");
-  uint64_t until_us = sim_world_now_us(world) + us;
-  if (!sim_world_run_to_answer(world, us)) return push_violation(L, world);
-  if (sim_world_stopped(world)) return push_stopped(L);
-  lua_pushboolean(L, sim_world_now_us(world) < until_us);
+  bool answered;
+  if (!sim_world_run_to_answer(world, us, &answered)) return push_violation(L, world);
+  if (!answered && sim_world_stopped(world)) return push_stopped(L);
+  lua_pushboolean(L, answered);
   return 1;
 }
 
@@ -238,16 +242,6 @@ static int world_digest(lua_State *L) {
   return 1;
 }
 
-static int world_trace(lua_State *L) {
-  struct sim_world *world = lua_sim_check(L);
-  lua_Integer records = luaL_optinteger(L, 2, TRACE_DEFAULT);
-  luaL_argcheck(L, records >= 0, 2, "negative");
-  struct buffer *text = lua_buffer_push(L);
-  sim_world_trace(world, (size_t)records, text);
-  lua_buffer_push_string(L, text);
-  return 1;
-}
-
 /* ---- what one may see ---- */
 
 static int world_leader(lua_State *L) {
@@ -279,6 +273,21 @@ static void set_hint(lua_State *L, const struct leader_hint *hint) {
   lua_setfield(L, -2, "leader_hint");
 }
 
+/* Of a leader; of others it is empty. */
+static void set_peers(lua_State *L, const struct raft_status *status) {
+  lua_createtable(L, 0, (int)status->peers_count);
+  for (uint32_t i = 0; i < status->peers_count; i++) {
+    const struct raft_peer_status *peer = &status->peers[i];
+    lua_createtable(L, 0, 4);
+    set_integer(L, "match_index", peer->match_index);
+    set_integer(L, "next_index", peer->next_index);
+    set_integer(L, "inflight", peer->inflight);
+    set_integer(L, "last_contact_ms", peer->last_contact_ms);
+    lua_setfield(L, -2, peer->id);
+  }
+  lua_setfield(L, -2, "peers");
+}
+
 static void set_raft_status(lua_State *L, const struct raft_status *status) {
   set_string(L, "role", status->role);
   set_integer(L, "term", status->term);
@@ -308,11 +317,21 @@ static int world_status(lua_State *L) {
   if (!view.up) return 1;
   set_raft_status(L, &view.status);
   set_hint(L, &view.hint);
+  set_peers(L, &view.status);
   set_integer(L, "keys", view.keys);
   set_integer(L, "clients", view.clients);
   char hex[HASH128_HEX_CHARS + 1];
   hash128_hex(view.state, hex);
   set_string(L, "state_digest", hex);
+  return 1;
+}
+
+/* The same, in a word. */
+static int world_state(lua_State *L) {
+  struct sim_world *world = lua_sim_check(L);
+  enum sim_state state = sim_world_state(world, lua_sim_check_node(L, 2));
+  static const char *const names[] = {"down", "up", "paused", "failed"}; /* as enum sim_state */
+  lua_pushstring(L, names[state]);
   return 1;
 }
 
@@ -396,8 +415,8 @@ static int prng_call(lua_State *L) {
 static const luaL_Reg world_methods[] = {{"run", world_run},           {"now", world_now},
                                          {"stop_at", world_stop_at},   {"step", world_step},
                                          {"random", world_random},     {"violation", world_violation},
-                                         {"digest", world_digest},     {"trace", world_trace},
-                                         {"leader", world_leader},     {"status", world_status},
+                                         {"digest", world_digest},     {"leader", world_leader},
+                                         {"state", world_state},       {"status", world_status},
                                          {"raft_log", world_raft_log}, {"stats", world_stats},
                                          {"close", world_close},       {"__gc", world_close},
                                          {"__close", world_close},     {NULL, NULL}};
@@ -412,7 +431,9 @@ int luaopen_kvserver_sim(lua_State *L) {
   luaL_setfuncs(L, world_methods, 0);
   lua_sim_add_faults(L);
   lua_sim_add_clients(L);
+  lua_sim_add_manual(L);
   lua_sim_add_disks(L);
+  lua_sim_add_trace(L);
   lua_pushvalue(L, -1);
   lua_setfield(L, -2, "__index");
   luaL_newlib(L, functions);

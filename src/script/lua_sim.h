@@ -19,7 +19,9 @@ void lua_sim_read_net(lua_State *L, int table, struct sim_net *net);
 /* Methods for the metatable at the top of the stack. */
 void lua_sim_add_faults(lua_State *L);
 void lua_sim_add_clients(lua_State *L);
+void lua_sim_add_manual(lua_State *L);
 void lua_sim_add_disks(lua_State *L);
+void lua_sim_add_trace(lua_State *L);
 int lua_sim_linear(lua_State *L);
 int lua_sim_walk(lua_State *L);
 

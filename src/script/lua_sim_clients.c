@@ -1,28 +1,18 @@
-/* The clients of a simulated world, and histories, in Lua.
+/* The clients of a simulated world, and histories, in Lua; operations by hand: script/lua_sim_manual.c
  *
  *   world:load{clients =, nameless =, keys =, think_ms =, timeout_ms =, value_bytes_max =, mix = {put =, get =, ...}}
  *   world:stop_load()    world:history() -> {{client =, key =, kind =, outcome =, ...}, ...}
  *   world:check_history([steps]) -> "pass" | "fail" | "undecided", {op = place, states = {...}, steps = n}
- *   world:submit(n, {op = "get", key = "k"} | {op = "mget", keys = {"k", ...}} | a command [, deadline_ms]) -> number
- *       reads take policy = "readindex" | "stale", and min_index
- *   world:outcome(number [, forget]) -> nil while it is under way, then what the HTTP answer would say: {ok =, err_code
- * =, value =, values = {a list, false for none}, deleted =, replay =, index =, leader_hint = {leader_id =}}, and status
- * = as the node has it. failure = "connect" (the node is down), "closed" (it went down), "timeout" (it did not answer):
- * there was no answer. With `forget` it is not kept. world:answered() -> the numbers of those that ended since it was
- * asked last
  *
  * In a history `kind` is get, put, cas or delete; `value`, `expected` and what a get `saw` are numbers, 0 is no value;
  * what a cas or delete saw is 1 or 0. */
 #include <lauxlib.h>
 #include <string.h>
 
-#include "base/little_endian.h"
 #include "script/lua_buffer.h"
-#include "script/lua_command.h"
 #include "script/lua_sim.h"
-#include "types/policy.h"
 
-enum { US_PER_MS = 1000, SUBMIT_DEADLINE_MS = 5000, SUBMIT_KEYS_MAX = 10000, VALUE_HEAD_BYTES = 4 };
+enum { US_PER_MS = 1000 };
 
 static const char *const kind_names[] = {"get", "put", "cas", "delete", NULL}; /* as enum linear_kind */
 static const char *const outcome_names[] = {"ok", "fail", "unknown", NULL};    /* as enum linear_outcome */
@@ -189,160 +179,11 @@ int lua_sim_linear(lua_State *L) {
   return push_verdict(L, verdict, &report);
 }
 
-/* ---- operations by hand ---- */
-
-/* The keys as views of the strings in the table, which keeps them; the array is in a value that is pushed. */
-static void read_keys(lua_State *L, struct sim_request *request) {
-  bool many = request->is_mget;
-  lua_getfield(L, 3, "keys");
-  if (many) luaL_checktype(L, -1, LUA_TTABLE);
-  lua_Integer count = many ? luaL_len(L, -1) : 1;
-  luaL_argcheck(L, count >= 1 && count <= SUBMIT_KEYS_MAX, 3, "keys: too many, or none");
-  struct bytes *keys = lua_newuserdatauv(L, (size_t)count * sizeof *keys, 0);
-  for (lua_Integer i = 0; i < count; i++) {
-    size_t len;
-    if (many)
-      lua_rawgeti(L, -2, i + 1);
-    else
-      lua_getfield(L, 3, "key");
-    if (lua_type(L, -1) != LUA_TSTRING) luaL_error(L, many ? "keys: expected strings" : "key: expected a string");
-    const char *key = lua_tolstring(L, -1, &len);
-    keys[i] = bytes_make(key, len);
-    lua_pop(L, 1);
-  }
-  request->keys = keys;
-  request->keys_count = (size_t)count;
-}
-
-static void read_read(lua_State *L, struct sim_request *request) {
-  request->is_read = true;
-  request->policy = READ_POLICY_READINDEX;
-  lua_getfield(L, 3, "min_index");
-  request->min_index = (uint64_t)luaL_optinteger(L, -1, 0);
-  if (lua_getfield(L, 3, "policy") != LUA_TNIL &&
-      !read_policy_parse(bytes_of(luaL_checkstring(L, -1)), &request->policy))
-    luaL_error(L, "policy: expected readindex or stale");
-  read_keys(L, request);
-}
-
-static int world_submit(lua_State *L) {
-  struct sim_world *world = lua_sim_check(L);
-  uint8_t node = lua_sim_check_node(L, 2);
-  luaL_checktype(L, 3, LUA_TTABLE);
-  lua_Integer deadline_ms = luaL_optinteger(L, 4, SUBMIT_DEADLINE_MS);
-  luaL_argcheck(L, deadline_ms >= 0, 4, "negative");
-  struct sim_request request = {.deadline_ms = (uint64_t)deadline_ms};
-  lua_getfield(L, 3, "op");
-  const char *op = lua_tostring(L, -1);
-  if (op != NULL && (strcmp(op, "get") == 0 || strcmp(op, "mget") == 0)) {
-    request.is_mget = op[0] == 'm';
-    read_read(L, &request);
-  } else {
-    lua_command_push(L, 3, &request.command);
-  }
-  lua_pushinteger(L, (lua_Integer)sim_world_submit(world, node, &request));
-  return 1;
-}
-
-static void set_boolean(lua_State *L, const char *field, bool value) {
-  lua_pushboolean(L, value);
-  lua_setfield(L, -2, field);
-}
-
-static void set_result(lua_State *L, const struct apply_result *result) {
-  set_boolean(L, "ok", result->ok);
-  if (result->has_deleted) set_integer(L, "deleted", result->deleted);
-  if (result->err_code != ERR_NONE) set_string(L, "err_code", err_code_name(result->err_code));
-  if (result->replay != REPLAY_NONE) set_string(L, "replay", result->replay == REPLAY_SAME ? "same" : "older");
-}
-
-/* Pushes the next value of a read, or nil. */
-static void push_value(lua_State *L, struct bytes *values) {
-  uint64_t len = le_load(values->data, VALUE_HEAD_BYTES);
-  if (len == 0)
-    lua_pushnil(L);
-  else
-    lua_pushlstring(L, (const char *)values->data + VALUE_HEAD_BYTES, (size_t)len - 1);
-  size_t taken = VALUE_HEAD_BYTES + (len == 0 ? 0 : (size_t)len - 1);
-  *values = bytes_make(values->data + taken, values->len - taken);
-}
-
-/* One value for a get; for an mget a list in the order of its keys, with false for what is missing. */
-static void set_values(lua_State *L, struct bytes values, bool many) {
-  if (!many) {
-    push_value(L, &values);
-    bool found = !lua_isnil(L, -1);
-    lua_setfield(L, -2, "value");
-    set_boolean(L, "ok", found);
-    if (!found) set_string(L, "err_code", err_code_name(ERR_NOT_FOUND));
-    return;
-  }
-  set_boolean(L, "ok", true);
-  lua_newtable(L);
-  for (lua_Integer i = 1; values.len > 0; i++) {
-    push_value(L, &values);
-    if (lua_isnil(L, -1)) {
-      lua_pop(L, 1);
-      lua_pushboolean(L, false);
-    }
-    lua_rawseti(L, -2, i);
-  }
-  lua_setfield(L, -2, "values");
-}
-
-/* The API has the same names for what a node may say here, but for one. */
-static void set_refusal(lua_State *L, const struct sim_outcome *outcome) {
-  bool invalid = outcome->status == STATUS_INVALID;
-  set_boolean(L, "ok", false);
-  set_string(L, "err_code", invalid ? err_code_name(ERR_BAD_REQUEST) : status_name(outcome->status));
-  if (outcome->status != STATUS_NOT_LEADER) return;
-  lua_createtable(L, 0, 1);
-  set_string(L, "leader_id", outcome->hint.leader_id);
-  lua_setfield(L, -2, "leader_hint");
-}
-
-static void push_outcome(lua_State *L, const struct sim_outcome *outcome) {
-  static const char *const silences[] = {NULL, "connect", "closed", "timeout"}; /* as enum sim_silence */
-  lua_createtable(L, 0, 6);
-  set_string(L, "status", status_name(outcome->status));
-  set_integer(L, "index", outcome->index);
-  set_string(L, "failure", silences[outcome->silence]); /* nil when NULL */
-  if (outcome->silence != SIM_ANSWERED) return;
-  if (outcome->status != STATUS_OK)
-    set_refusal(L, outcome);
-  else if (outcome->is_read)
-    set_values(L, outcome->values, outcome->is_mget);
-  else
-    set_result(L, &outcome->result);
-}
-
-static int world_outcome(lua_State *L) {
-  struct sim_world *world = lua_sim_check(L);
-  lua_Integer number = luaL_checkinteger(L, 2);
-  luaL_argcheck(L, number >= 1 && (uint64_t)number <= sim_world_submitted(world), 2, "no such operation");
-  struct sim_outcome outcome;
-  if (!sim_world_outcome(world, (uint64_t)number, &outcome)) return 0;
-  bool forget = lua_toboolean(L, 3);
-  push_outcome(L, &outcome);
-  if (forget) sim_world_forget(world, (uint64_t)number);
-  return 1;
-}
-
-static int world_answered(lua_State *L) {
-  struct sim_world *world = lua_sim_check(L);
-  lua_newtable(L);
-  uint64_t number;
-  for (lua_Integer i = 1; (number = sim_world_answered(world)) != 0; i++) {
-    lua_pushinteger(L, (lua_Integer)number);
-    lua_rawseti(L, -2, i);
-  }
-  return 1;
-}
-
 void lua_sim_add_clients(lua_State *L) {
-  static const luaL_Reg methods[] = {{"load", world_load},         {"stop_load", world_stop_load},
-                                     {"history", world_history},   {"check_history", world_check_history},
-                                     {"submit", world_submit},     {"outcome", world_outcome},
-                                     {"answered", world_answered}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"load", world_load},
+                                     {"stop_load", world_stop_load},
+                                     {"history", world_history},
+                                     {"check_history", world_check_history},
+                                     {NULL, NULL}};
   luaL_setfuncs(L, methods, 0);
 }

@@ -14,6 +14,7 @@ void sim_check_init(struct sim_check *check, uint8_t nodes_count) {
   CHECK(nodes_count >= 1 && nodes_count <= SIM_NODES_MAX);
   memset(check, 0, sizeof *check);
   check->nodes_count = nodes_count;
+  check->newest_elections = xcalloc(SIM_ELECTIONS_KEPT, sizeof check->newest_elections[0]);
 }
 
 void sim_check_deinit(struct sim_check *check) {
@@ -23,6 +24,7 @@ void sim_check_deinit(struct sim_check *check) {
   sim_table_deinit(&check->matching);
   sim_table_deinit(&check->seqs);
   free(check->committed);
+  free(check->newest_elections);
 }
 
 bool sim_check_failed(const struct sim_check *check) {
@@ -260,7 +262,8 @@ static void elected(struct sim_check *check, uint8_t node, uint64_t term) {
   }
   if (*leader == self) return;
   *leader = self;
-  check->elections++;
+  check->newest_elections[check->elections++ % SIM_ELECTIONS_KEPT] =
+      (struct sim_election){.term = term, .at_us = check->now_us, .node = node};
   if (check->last_leader != 0 && check->last_leader != node + 1u) check->leader_changes++;
   check->last_leader = node + 1u;
   check_completeness(check, node, term);

@@ -28,12 +28,19 @@
 #include "sim/table.h"
 #include "types/result.h"
 
-enum { SIM_NODES_MAX = 7, SIM_VIOLATION_BYTES_MAX = 512 };
+enum { SIM_NODES_MAX = 7, SIM_VIOLATION_BYTES_MAX = 512, SIM_ELECTIONS_KEPT = 1000 };
 
 /* A number per term; terms are small and dense in a simulation. */
 struct sim_terms {
   uint64_t *values; /* owned */
   uint64_t capacity;
+};
+
+/* A node began to lead. */
+struct sim_election {
+  uint64_t term;
+  uint64_t at_us;
+  uint8_t node;
 };
 
 /* What is known of a committed index. */
@@ -77,10 +84,11 @@ struct sim_check {
   struct sim_committed *committed;       /* owned; [1 .. committed_last] */
   uint64_t committed_last;
   uint64_t committed_capacity;
-  uint64_t applied_last;   /* by any node */
-  uint64_t acked_index;    /* newest acknowledged write */
-  uint64_t elections;      /* leaders ever elected */
-  uint64_t leader_changes; /* elections of another node than the last leader */
+  uint64_t applied_last;                 /* by any node */
+  uint64_t acked_index;                  /* newest acknowledged write */
+  uint64_t elections;                    /* leaders ever elected */
+  struct sim_election *newest_elections; /* owned; a ring of SIM_ELECTIONS_KEPT, the n-th at n % it, from 0 */
+  uint64_t leader_changes;               /* elections of another node than the last leader */
   uint64_t last_leader;
 };
 

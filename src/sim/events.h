@@ -19,7 +19,7 @@ enum sim_event_kind {
   SIM_REQUEST,   /* `data`: an attempt reaches `node` */
   SIM_RESPONSE,  /* `data`: an attempt's answer reaches its client */
   SIM_CLIENT,    /* client `number` wakes up */
-  SIM_MANUAL,    /* the operation by hand `number` reaches `node`, which was paused */
+  SIM_MANUAL,    /* `data`: an operation by hand reaches `node`, which was paused */
   SIM_MANUAL_END /* whoever submitted the operation `number` waits no longer */
 };
 

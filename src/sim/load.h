@@ -8,13 +8,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/bytes.h"
-#include "base/status.h"
-#include "distributedkv/raft_node.h"
-#include "types/command.h"
-#include "types/policy.h"
-#include "types/result.h"
-
 enum { SIM_CLIENTS_MAX = 64, SIM_KEYS_MAX = 256, SIM_MGET_MAX = 4, SIM_VALUE_BYTES_MAX = 16384 };
 
 /* Weights of operations; a weight is a share of their sum. */
@@ -33,31 +26,5 @@ struct sim_load_options {
 };
 
 struct sim_load_options sim_load_default(void);
-
-/* One operation by hand. Borrowed until the call returns. */
-struct sim_request {
-  bool is_read;
-  bool is_mget;             /* reads of a list */
-  enum read_policy policy;  /* reads */
-  uint64_t min_index;       /* reads; 0: any */
-  const struct bytes *keys; /* reads */
-  size_t keys_count;
-  struct command command; /* writes; valid */
-  uint64_t deadline_ms;   /* from now, by the node's clock; by virtual time, nobody waits any longer */
-};
-
-enum sim_silence { SIM_ANSWERED, SIM_REFUSED, SIM_BROKEN, SIM_LATE };
-
-struct sim_outcome {
-  enum sim_silence silence;   /* REFUSED: the node is down; BROKEN: it went down; LATE: no answer in time */
-  enum status status;         /* as DistributedKV said; CLOSED without an answer, TIMEOUT for a late one */
-  struct apply_result result; /* of a write with STATUS_OK */
-  uint64_t index;
-  struct leader_hint hint; /* with STATUS_NOT_LEADER */
-  bool is_read;
-  bool is_mget;
-  /* Of a read, per key in the order of the request: u32 0 when there is none, else its length + 1 and the value. */
-  struct bytes values;
-};
 
 #endif

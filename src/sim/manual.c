@@ -1,197 +1,163 @@
 /* Operations by hand, for scripted scenarios. One that is submitted reaches its node at once, or when the node is no
- * longer paused. It ends with the node's answer, with the node, or when nobody waits any longer: the node may then
- * still be at it. */
+ * longer paused. It ends once: with the node's answer, with the node, or when nobody waits any longer; the node may
+ * then still be at it, or begin with it when it goes on.
+ *
+ * Its memory goes when it was forgotten and no node holds it. */
+#include "sim/manual.h"
+
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/check.h"
-#include "base/little_endian.h"
-#include "sim/world_state.h"
+#include "sim/manual_state.h"
 
-enum { LENGTH_BYTES = 4, US_PER_MS = 1000 };
-
-struct manual_request {
-  struct dkv_request request; /* first */
-  struct sim_world *world;
-  uint64_t number;
-  uint8_t node;
-  bool is_read;
-  bool in_node;   /* the node is at it */
-  bool has_ended; /* for whoever submitted it */
-  bool forgotten;
-  enum read_policy policy;
-  uint64_t deadline_ms;
-  uint64_t acked_index;
-  uint32_t keys_count;
-  struct buffer body;   /* of a write, the command; of a read, the keys: each a u32 length and its bytes */
-  struct buffer values; /* of a read: as in sim_outcome */
-  struct sim_outcome outcome;
-};
+enum { BUCKETS_MIN = 64, US_PER_MS = 1000 };
 
 struct sim_manual {
-  struct manual_request **requests; /* owned, each owned; NULL: forgotten */
-  size_t count, capacity;
-  uint64_t *ended; /* owned; numbers, in the order of their ends */
-  size_t ended_count, ended_capacity;
-  size_t told_count; /* of those */
+  struct sim_manual_request **buckets; /* owned; of those that are not forgotten, by number */
+  size_t buckets_count;                /* a power of two */
+  size_t known_count;                  /* in the buckets */
+  uint64_t submitted;                  /* ever, like what follows */
+  uint64_t ended_count;                /* but those that were forgotten before */
+  uint64_t noticed_count;              /* of those, by runs and by whoever asked for them */
+  struct list all;                     /* owned */
+  struct list ended;                   /* in the order of their ends, as far as nobody was told */
 };
 
 /* ---- the table ---- */
 
-static struct manual_request *add_request(struct sim_world *world) {
-  if (world->manual == NULL) world->manual = xcalloc(1, sizeof *world->manual);
-  struct sim_manual *manual = world->manual;
-  if (manual->count == manual->capacity) {
-    manual->capacity = manual->capacity == 0 ? 16 : 2 * manual->capacity;
-    manual->requests = xrealloc(manual->requests, manual->capacity * sizeof manual->requests[0]);
+static struct sim_manual_request **bucket_of(const struct sim_manual *manual, uint64_t number) {
+  return &manual->buckets[number & (manual->buckets_count - 1)];
+}
+
+static void insert(struct sim_manual *manual, struct sim_manual_request *request) {
+  struct sim_manual_request **bucket = bucket_of(manual, request->number);
+  request->next = *bucket;
+  *bucket = request;
+}
+
+static void grow(struct sim_manual *manual) {
+  struct sim_manual_request **old = manual->buckets;
+  size_t old_count = manual->buckets_count;
+  manual->buckets_count = old_count == 0 ? BUCKETS_MIN : 2 * old_count;
+  manual->buckets = xcalloc(manual->buckets_count, sizeof manual->buckets[0]);
+  for (size_t i = 0; i < old_count; i++) {
+    while (old[i] != NULL) {
+      struct sim_manual_request *request = old[i];
+      old[i] = request->next;
+      insert(manual, request);
+    }
   }
-  struct manual_request *request = xcalloc(1, sizeof *request);
-  request->world = world;
-  manual->requests[manual->count++] = request;
-  request->number = manual->count;
+  free(old);
+}
+
+static struct sim_manual_request *find(const struct sim_world *world, uint64_t number) {
+  CHECK(number >= 1 && number <= sim_world_submitted(world));
+  struct sim_manual_request *request = *bucket_of(world->manual, number);
+  while (request != NULL && request->number != number)
+    request = request->next;
   return request;
 }
 
-static void free_request(struct sim_manual *manual, struct manual_request *request) {
-  manual->requests[request->number - 1] = NULL;
+static void take_out(struct sim_manual *manual, const struct sim_manual_request *request) {
+  struct sim_manual_request **link = bucket_of(manual, request->number);
+  while (*link != request)
+    link = &(*link)->next;
+  *link = request->next;
+  manual->known_count--;
+}
+
+static struct sim_manual *make_manual(void) {
+  struct sim_manual *manual = xcalloc(1, sizeof *manual);
+  list_init(&manual->all);
+  list_init(&manual->ended);
+  grow(manual);
+  return manual;
+}
+
+static struct sim_manual_request *add_request(struct sim_world *world) {
+  if (world->manual == NULL) world->manual = make_manual();
+  struct sim_manual *manual = world->manual;
+  if (manual->known_count == manual->buckets_count) grow(manual);
+  struct sim_manual_request *request = xcalloc(1, sizeof *request);
+  request->world = world;
+  request->number = ++manual->submitted;
+  list_push_back(&manual->all, &request->all);
+  list_init(&request->ended);
+  insert(manual, request);
+  manual->known_count++;
+  return request;
+}
+
+static struct sim_manual_request *of_link(struct list *link, size_t offset) {
+  return (struct sim_manual_request *)(void *)((char *)link - offset);
+}
+
+static void free_request(struct sim_manual_request *request) {
+  list_remove(&request->all);
   buffer_deinit(&request->body);
-  buffer_deinit(&request->values);
+  buffer_deinit(&request->found);
   free(request);
 }
 
-static struct manual_request *find(const struct sim_world *world, uint64_t number) {
-  CHECK(number >= 1 && number <= sim_world_submitted(world));
-  return world->manual->requests[number - 1];
-}
+/* ---- ends ---- */
 
 /* The first end is the one that counts. */
-static void end(struct manual_request *request) {
-  struct sim_manual *manual = request->world->manual;
+static void end(struct sim_manual_request *request) {
   if (request->has_ended) return;
   request->has_ended = true;
-  if (manual->ended_count == manual->ended_capacity) {
-    manual->ended_capacity = manual->ended_capacity == 0 ? 16 : 2 * manual->ended_capacity;
-    manual->ended = xrealloc(manual->ended, manual->ended_capacity * sizeof manual->ended[0]);
-  }
-  manual->ended[manual->ended_count++] = request->number;
+  if (request->forgotten) return;
+  struct sim_manual *manual = request->world->manual;
+  manual->ended_count++;
+  list_push_back(&manual->ended, &request->ended);
 }
 
-static void end_without_answer(struct manual_request *request, enum sim_silence silence) {
+static void end_without_answer(struct sim_manual_request *request, enum sim_silence silence) {
   if (request->has_ended) return;
   request->outcome.silence = silence;
   request->outcome.status = silence == SIM_LATE ? STATUS_TIMEOUT : STATUS_CLOSED;
   end(request);
 }
 
-/* ---- the answer ---- */
-
-static void read_keys(struct manual_request *request) {
-  struct bytes rest = buffer_view(&request->body);
-  for (uint32_t i = 0; i < request->keys_count; i++) {
-    uint32_t len = (uint32_t)le_load(rest.data, LENGTH_BYTES);
-    struct bytes key = bytes_make(rest.data + LENGTH_BYTES, len);
-    size_t at = request->values.len;
-    buffer_append_le(&request->values, 0, LENGTH_BYTES);
-    if (dkv_get(request->request.dkv, key, &request->values))
-      le_store(request->values.data + at, request->values.len - at - LENGTH_BYTES + 1, LENGTH_BYTES);
-    rest = bytes_make(key.data + len, rest.len - LENGTH_BYTES - len);
-  }
+static void let_go(struct sim_manual_request *request) {
+  request->held = false;
+  if (request->forgotten) free_request(request);
 }
 
-static void keep_answer(struct manual_request *request, enum status status, const struct apply_result *result) {
-  struct sim_outcome *outcome = &request->outcome;
-  outcome->status = status;
-  outcome->index = request->request.index;
-  if (status == STATUS_CLOSED) outcome->silence = SIM_BROKEN;
-  if (status == STATUS_NOT_LEADER) dkv_leader_hint(request->request.dkv, &outcome->hint);
-  if (status != STATUS_OK) return;
-  if (!request->is_read) {
-    outcome->result = *result;
-    return;
-  }
-  read_keys(request);
-  if (request->policy == READ_POLICY_READINDEX)
-    sim_check_read(&request->world->check, request->node, request->request.index, request->acked_index);
-}
-
-static void on_done(struct dkv_request *dkv_request, enum status status, const struct apply_result *result) {
-  struct manual_request *request = (struct manual_request *)(void *)dkv_request;
-  request->in_node = false;
-  if (!request->has_ended) keep_answer(request, status, result);
+static void answered(struct sim_manual_request *request, enum status status, const struct apply_result *result) {
+  if (!request->has_ended) sim_manual_answer(request, status, result);
   end(request);
-  if (request->forgotten) free_request(request->world->manual, request);
+  let_go(request);
 }
 
-/* ---- the call ---- */
-
-static enum status call_write(struct distributedkv *dkv, struct dkv_request *request, const struct command *command) {
-  const char *why = NULL;
-  struct bytes client_id = command->client_id;
-  uint64_t seq = command->seq;
-  switch (command->op) {
-  case OP_PUT:
-    return dkv_put(dkv, request, client_id, seq, command->key, command->value, &why);
-  case OP_DELETE:
-    return dkv_delete(dkv, request, client_id, seq, command->key, &why);
-  case OP_CAS:
-    return dkv_cas(dkv, request, client_id, seq, command->key, command->expected, command->value, &why);
-  case OP_BATCH_PUT:
-    return dkv_mput(dkv, request, client_id, seq, command->items, command->items_count, &why);
-  case OP_BATCH_DELETE:
-    return dkv_mdelete(dkv, request, client_id, seq, command->items, command->items_count, &why);
-  }
-  return STATUS_INVALID;
+void sim_manual_done(struct dkv_request *request, enum status status, const struct apply_result *result) {
+  answered((struct sim_manual_request *)(void *)request, status, result);
 }
 
-static enum status call(struct sim_node *node, struct manual_request *request) {
-  if (request->is_read) return dkv_read(&node->dkv, &request->request, request->policy);
-  struct command command;
-  CHECK(command_decode(buffer_view(&request->body), &command) == STATUS_OK);
-  return call_write(&node->dkv, &request->request, &command);
-}
+/* ---- ways to the node ---- */
 
-static void reach(struct sim_node *node, struct manual_request *request) {
-  if (request->has_ended) return;
-  request->request.done = on_done;
-  request->request.wait.deadline_ms = sim_node_now_ms(node) + request->deadline_ms;
-  request->in_node = true;
-  enum status status = call(node, request);
+static void reach(struct sim_node *node, struct sim_manual_request *request) {
+  enum status status = sim_manual_call(node, request);
   if (status == STATUS_OK) return;
-  request->in_node = false;
-  request->outcome.status = status;
-  if (status == STATUS_NOT_LEADER) dkv_leader_hint(&node->dkv, &request->outcome.hint);
-  end(request);
-}
-
-static void keep_body(struct manual_request *request, const struct sim_request *from) {
-  if (!from->is_read) {
-    command_encode(&from->command, &request->body);
-    return;
-  }
-  for (size_t i = 0; i < from->keys_count; i++) {
-    buffer_append_le(&request->body, from->keys[i].len, LENGTH_BYTES);
-    buffer_append_bytes(&request->body, from->keys[i]);
-  }
+  request->request.dkv = &node->dkv; /* whom the answer asks for the leader */
+  answered(request, status, NULL);
 }
 
 uint64_t sim_world_submit(struct sim_world *world, uint8_t number, const struct sim_request *request) {
   CHECK(number < world->config.nodes_count);
   struct sim_node *node = &world->nodes[number];
-  struct manual_request *manual = add_request(world);
+  struct sim_manual_request *manual = add_request(world);
   manual->node = number;
-  manual->is_read = manual->outcome.is_read = request->is_read;
-  manual->outcome.is_mget = request->is_mget;
-  manual->policy = request->policy;
-  manual->request.min_index = request->min_index;
-  manual->deadline_ms = request->deadline_ms;
-  manual->keys_count = (uint32_t)request->keys_count;
+  manual->incarnation = node->incarnation;
   manual->acked_index = world->check.acked_index;
-  keep_body(manual, request);
+  sim_manual_keep(manual, request);
   sim_push(world, world->now_us + request->deadline_ms * US_PER_MS, SIM_MANUAL_END, number, manual->number, NULL);
   if (!node->up) {
     end_without_answer(manual, SIM_REFUSED);
-  } else if (node->paused) {
-    sim_push(world, world->now_us, SIM_MANUAL, number, manual->number, NULL);
+    return manual->number;
+  }
+  manual->held = true;
+  if (node->paused) {
+    sim_push(world, world->now_us, SIM_MANUAL, number, manual->number, manual);
   } else {
     reach(node, manual);
     sim_push(world, world->now_us, SIM_TURN, number, node->incarnation, NULL);
@@ -199,60 +165,70 @@ uint64_t sim_world_submit(struct sim_world *world, uint8_t number, const struct 
   return manual->number;
 }
 
-/* ---- events ---- */
-
-void sim_manual_request(struct sim_node *node, uint64_t number) {
-  struct manual_request *request = find(node->world, number);
-  if (request != NULL) reach(node, request);
+void sim_manual_request(struct sim_node *node, void *data) {
+  struct sim_manual_request *request = data;
+  if (request->incarnation == node->incarnation) {
+    reach(node, request);
+  } else {
+    sim_manual_lost(request);
+  }
 }
 
-void sim_manual_lost(struct sim_world *world, uint64_t number) {
-  struct manual_request *request = find(world, number);
-  if (request != NULL) end_without_answer(request, SIM_BROKEN);
+void sim_manual_lost(void *data) {
+  struct sim_manual_request *request = data;
+  end_without_answer(request, SIM_BROKEN);
+  let_go(request);
 }
 
 void sim_manual_end(struct sim_world *world, uint64_t number) {
-  struct manual_request *request = find(world, number);
+  struct sim_manual_request *request = find(world, number);
   if (request != NULL) end_without_answer(request, SIM_LATE);
+}
+
+/* ---- for the run ---- */
+
+bool sim_manual_news(const struct sim_world *world) {
+  return world->manual != NULL && world->manual->ended_count != world->manual->noticed_count;
+}
+
+void sim_manual_notice(struct sim_world *world) {
+  if (world->manual != NULL) world->manual->noticed_count = world->manual->ended_count;
 }
 
 /* ---- for whoever submitted ---- */
 
 uint64_t sim_world_submitted(const struct sim_world *world) {
-  return world->manual == NULL ? 0 : world->manual->count;
-}
-
-uint64_t sim_manual_ended(const struct sim_world *world) {
-  return world->manual == NULL ? 0 : world->manual->ended_count;
+  return world->manual == NULL ? 0 : world->manual->submitted;
 }
 
 bool sim_world_outcome(const struct sim_world *world, uint64_t number, struct sim_outcome *out) {
-  const struct manual_request *request = find(world, number);
+  const struct sim_manual_request *request = find(world, number);
   if (request == NULL || !request->has_ended) return false;
   *out = request->outcome;
-  out->values = buffer_view(&request->values);
+  out->found = buffer_view(&request->found);
   return true;
 }
 
 void sim_world_forget(struct sim_world *world, uint64_t number) {
-  struct manual_request *request = find(world, number);
+  struct sim_manual_request *request = find(world, number);
   if (request == NULL) return;
+  take_out(world->manual, request);
+  list_remove(&request->ended);
   request->forgotten = true;
-  if (request->has_ended && !request->in_node) free_request(world->manual, request);
+  if (!request->held) free_request(request);
 }
 
 uint64_t sim_world_answered(struct sim_world *world) {
-  struct sim_manual *manual = world->manual;
-  if (manual == NULL || manual->told_count == manual->ended_count) return 0;
-  return manual->ended[manual->told_count++];
+  struct list *first = world->manual == NULL ? NULL : list_pop_front(&world->manual->ended);
+  if (first != NULL) return of_link(first, offsetof(struct sim_manual_request, ended))->number;
+  sim_manual_notice(world);
+  return 0;
 }
 
 void sim_manual_destroy(struct sim_manual *manual) {
   if (manual == NULL) return;
-  for (size_t i = 0; i < manual->count; i++) {
-    if (manual->requests[i] != NULL) free_request(manual, manual->requests[i]);
-  }
-  free(manual->requests);
-  free(manual->ended);
+  while (!list_empty(&manual->all))
+    free_request(of_link(manual->all.next, offsetof(struct sim_manual_request, all)));
+  free(manual->buckets);
   free(manual);
 }

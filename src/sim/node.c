@@ -224,7 +224,7 @@ enum status sim_node_start(struct sim_node *node, struct error *err) {
 static void drop_event(struct sim_node *node, const struct sim_event *event, bool refused) {
   if (event->kind == SIM_MESSAGE) sim_packet_free(node->world, event->data);
   if (event->kind == SIM_REQUEST) sim_load_lost(node->world, event->data, refused);
-  if (event->kind == SIM_MANUAL) sim_manual_lost(node->world, event->number);
+  if (event->kind == SIM_MANUAL) sim_manual_lost(event->data);
 }
 
 static void add_counts(struct sim_world *world, const struct raftnode *raft) {
@@ -282,7 +282,7 @@ static void trace_state(struct sim_node *node) {
 /* A node whose disk has refused a write is ahead of its log and says nothing any more. */
 static void check_now(struct sim_node *node) {
   if (raftnode_failed(node->raft)) {
-    if (node->disk.faulty || node->disk.damaged) return;
+    if (node->disk.faulty) return;
     const char *why = wal_failure(node->disk.wal);
     sim_check_fail(&node->world->check, node->number, "its storage failed, although its disk did not: %s",
                    why == NULL ? "for want of a word" : why);
@@ -354,7 +354,7 @@ static void dispatch(struct sim_node *node, const struct sim_event *event) {
     sim_load_request(node, event->data);
     break;
   case SIM_MANUAL:
-    sim_manual_request(node, event->number);
+    sim_manual_request(node, event->data);
     break;
   case SIM_RESPONSE:
   case SIM_CLIENT:
@@ -395,6 +395,6 @@ void sim_node_event(struct sim_node *node, const struct sim_event *event) {
     return;
   }
   if (is_void(node, event)) return;
-  node->world->events_count++;
+  sim_event_begin(node->world);
   dispatch(node, event);
 }

@@ -37,11 +37,26 @@ static const struct labels messages[] = {
 };
 
 void sim_trace_init(struct sim_trace *trace) {
-  *trace = (struct sim_trace){.records = xcalloc(SIM_TRACE_RECORDS, sizeof trace->records[0])};
+  *trace = (struct sim_trace){.records = xcalloc(SIM_TRACE_RECORDS, sizeof trace->records[0]),
+                              .capacity = SIM_TRACE_RECORDS};
 }
 
 void sim_trace_deinit(struct sim_trace *trace) {
   free(trace->records);
+}
+
+uint64_t sim_trace_kept(const struct sim_trace *trace) {
+  return trace->count < trace->capacity ? trace->count : trace->capacity;
+}
+
+void sim_trace_keep(struct sim_trace *trace, size_t records) {
+  CHECK(records >= trace->capacity && records <= SIM_TRACE_RECORDS_MAX);
+  struct sim_trace_record *ring = xcalloc(records, sizeof ring[0]);
+  for (uint64_t i = trace->count - sim_trace_kept(trace); i < trace->count; i++)
+    ring[i % records] = trace->records[i % trace->capacity];
+  free(trace->records);
+  trace->records = ring;
+  trace->capacity = records;
 }
 
 void sim_trace_fold(struct sim_trace *trace, uint64_t a, uint64_t b) {
@@ -54,7 +69,9 @@ void sim_trace_add(struct sim_trace *trace, const struct sim_trace_record *recor
       (uint64_t)record->kind << 24 | (uint64_t)record->what << 16 | (uint64_t)record->node << 8 | record->peer;
   sim_trace_fold(trace, record->at_us, head);
   sim_trace_fold(trace, record->numbers[0] << 32 ^ record->numbers[1], record->numbers[2] << 32 ^ record->numbers[3]);
-  trace->records[trace->count++ % SIM_TRACE_RECORDS] = *record;
+  struct sim_trace_record *place = &trace->records[trace->count++ % trace->capacity];
+  *place = *record;
+  place->event = trace->event;
 }
 
 const char *sim_message_name(uint32_t type) {
@@ -123,31 +140,44 @@ static bool is_about_a_type(const struct sim_trace_record *record) {
   return record->kind == SIM_TRACE_FAULT && (record->what == SIM_FAULT_DROPPED || record->what == SIM_FAULT_HELD);
 }
 
-static void append_numbers(const struct sim_trace_record *record, const struct labels *labels, struct buffer *out) {
+static const struct labels *labels_of(const struct sim_trace_record *record) {
+  return record->kind == SIM_TRACE_MESSAGE ? &messages[record->what] : &kinds[record->kind];
+}
+
+const char *sim_trace_record_name(const struct sim_trace_record *record) {
+  if (record->kind == SIM_TRACE_FAULT) return sim_fault_name((enum sim_fault)record->what);
+  return labels_of(record)->name;
+}
+
+void sim_trace_record_text(const struct sim_trace_record *record, struct buffer *out) {
+  if (record->node != RAFT_NODE_NONE) buffer_append_format(out, "n%u ", record->node + 1u);
+  if (record->peer != RAFT_NODE_NONE) buffer_append_format(out, "<- n%u ", record->peer + 1u);
+  buffer_append_format(out, "%s", sim_trace_record_name(record));
   if (is_about_a_type(record)) {
     buffer_append_format(out, " %s", messages[record->numbers[0]].name);
     return;
   }
+  const struct labels *labels = labels_of(record);
   for (int i = 0; i < 4 && labels->numbers[i] != NULL; i++) {
     buffer_append_format(out, " %s=%llu", labels->numbers[i], (unsigned long long)record->numbers[i]);
   }
 }
 
-static void append_record(const struct sim_trace_record *record, struct buffer *out) {
-  const struct labels *labels = record->kind == SIM_TRACE_MESSAGE ? &messages[record->what] : &kinds[record->kind];
-  const char *name = record->kind == SIM_TRACE_FAULT ? sim_fault_name((enum sim_fault)record->what) : labels->name;
-  buffer_append_format(out, "%6llu.%06llu", (unsigned long long)(record->at_us / 1000000),
+static void append_line(const struct sim_trace_record *record, struct buffer *out) {
+  buffer_append_format(out, "%6llu.%06llu ", (unsigned long long)(record->at_us / 1000000),
                        (unsigned long long)(record->at_us % 1000000));
-  if (record->node != RAFT_NODE_NONE) buffer_append_format(out, " n%u", record->node + 1u);
-  if (record->peer != RAFT_NODE_NONE) buffer_append_format(out, " <- n%u", record->peer + 1u);
-  buffer_append_format(out, " %s", name);
-  append_numbers(record, labels, out);
+  sim_trace_record_text(record, out);
   buffer_append_byte(out, '\n');
 }
 
+const struct sim_trace_record *sim_trace_record_at(const struct sim_trace *trace, uint64_t number) {
+  if (number > trace->count || number + sim_trace_kept(trace) <= trace->count) return NULL;
+  return &trace->records[(number - 1) % trace->capacity];
+}
+
 void sim_trace_text(const struct sim_trace *trace, size_t records_max, struct buffer *out) {
-  uint64_t kept = trace->count < SIM_TRACE_RECORDS ? trace->count : SIM_TRACE_RECORDS;
+  uint64_t kept = sim_trace_kept(trace);
   if (kept > records_max) kept = records_max;
   for (uint64_t i = trace->count - kept; i < trace->count; i++)
-    append_record(&trace->records[i % SIM_TRACE_RECORDS], out);
+    append_line(&trace->records[i % trace->capacity], out);
 }

@@ -74,7 +74,7 @@ void sim_push(struct sim_world *world, uint64_t at_us, enum sim_event_kind kind,
 
 static void happen(struct sim_world *world, const struct sim_event *event) {
   if (event->kind == SIM_RESPONSE) {
-    world->events_count++;
+    sim_event_begin(world);
     sim_load_response(world, event->data);
   } else if (event->kind == SIM_CLIENT) {
     sim_load_wake(world, event);
@@ -99,22 +99,25 @@ static bool happen_next(struct sim_world *world, uint64_t end_us) {
   return true;
 }
 
-static bool run(struct sim_world *world, uint64_t us, bool until_answer) {
+static void run(struct sim_world *world, uint64_t us, bool to_answer) {
   uint64_t end_us = world->now_us + us;
-  uint64_t ended = sim_manual_ended(world);
   while (!sim_check_failed(&world->check)) {
-    if (until_answer && sim_manual_ended(world) != ended) return true;
-    if (sim_world_stopped(world) || !happen_next(world, end_us)) return true;
+    if (to_answer && sim_manual_news(world)) break;
+    if (sim_world_stopped(world) || !happen_next(world, end_us)) break;
   }
-  return false;
 }
 
 bool sim_world_run(struct sim_world *world, uint64_t us) {
-  return run(world, us, false);
+  run(world, us, false);
+  sim_manual_notice(world);
+  return !sim_check_failed(&world->check);
 }
 
-bool sim_world_run_to_answer(struct sim_world *world, uint64_t us) {
-  return run(world, us, true);
+bool sim_world_run_to_answer(struct sim_world *world, uint64_t us, bool *answered) {
+  run(world, us, true);
+  *answered = sim_manual_news(world);
+  sim_manual_notice(world);
+  return !sim_check_failed(&world->check);
 }
 
 void sim_world_stop_at(struct sim_world *world, uint64_t event) {
@@ -172,6 +175,14 @@ void sim_world_node(struct sim_world *world, uint8_t number, struct sim_node_vie
   out->keys = stats.keys;
   out->clients = stats.clients;
   dkv_leader_hint(&node->dkv, &out->hint);
+}
+
+enum sim_state sim_world_state(const struct sim_world *world, uint8_t number) {
+  CHECK(number < world->config.nodes_count);
+  const struct sim_node *node = &world->nodes[number];
+  if (!node->up) return SIM_DOWN;
+  if (raftnode_failed(node->raft)) return SIM_FAILED;
+  return node->paused ? SIM_PAUSED : SIM_UP;
 }
 
 uint8_t sim_world_leader(const struct sim_world *world) {
@@ -237,4 +248,26 @@ struct hash128 sim_world_digest(const struct sim_world *world) {
 
 void sim_world_trace(const struct sim_world *world, size_t records_max, struct buffer *out) {
   sim_trace_text(&world->trace, records_max, out);
+}
+
+uint64_t sim_world_records(const struct sim_world *world) {
+  return world->trace.count;
+}
+
+uint64_t sim_world_records_kept(const struct sim_world *world) {
+  return sim_trace_kept(&world->trace);
+}
+
+void sim_world_keep_records(struct sim_world *world, size_t records) {
+  if (records > world->trace.capacity) sim_trace_keep(&world->trace, records);
+}
+
+const struct sim_trace_record *sim_world_record(const struct sim_world *world, uint64_t number) {
+  return sim_trace_record_at(&world->trace, number);
+}
+
+const struct sim_election *sim_world_election(const struct sim_world *world, uint64_t number) {
+  uint64_t count = world->check.elections;
+  if (number == 0 || number > count || number + SIM_ELECTIONS_KEPT <= count) return NULL;
+  return &world->check.newest_elections[(number - 1) % SIM_ELECTIONS_KEPT];
 }

@@ -15,6 +15,7 @@
 #include "sim/fault.h"
 #include "sim/linear.h"
 #include "sim/load.h"
+#include "sim/manual.h"
 #include "sim/simdisk.h"
 #include "sim/trace.h"
 
@@ -72,8 +73,9 @@ void sim_world_destroy(struct sim_world *world);
 
 /* Goes on for so much virtual time, or up to its mark (sim_world_stop_at). False once a check was violated. */
 bool sim_world_run(struct sim_world *world, uint64_t us);
-/* The same, but only until an operation that was submitted ends. */
-bool sim_world_run_to_answer(struct sim_world *world, uint64_t us);
+/* The same, but no further than to where an operation that was submitted ends; not at all when one did since the last
+ * run and sim_world_answered has not told of it. Says whether one did. */
+bool sim_world_run_to_answer(struct sim_world *world, uint64_t us, bool *answered);
 /* From now on runs stop in front of the event with this number, as sim_stats.events counts them from 1; 0: nowhere. */
 void sim_world_stop_at(struct sim_world *world, uint64_t event);
 /* True while the world stands at its mark, or behind it: runs do nothing then. */
@@ -105,6 +107,8 @@ struct sim_node_view {
   uint64_t clients;
 };
 void sim_world_node(struct sim_world *world, uint8_t number, struct sim_node_view *out);
+enum sim_state { SIM_DOWN, SIM_UP, SIM_PAUSED, SIM_FAILED };
+enum sim_state sim_world_state(const struct sim_world *world, uint8_t number);
 /* The up, not paused leader of the highest term; RAFT_NODE_NONE: nobody leads. */
 uint8_t sim_world_leader(const struct sim_world *world);
 /* Visits entries lo .. hi, as far as the log of an up node holds them. */
@@ -114,6 +118,15 @@ void sim_world_files(const struct sim_world *world, uint8_t number, simdisk_visi
 void sim_world_stats(const struct sim_world *world, struct sim_stats *out);
 struct hash128 sim_world_digest(const struct sim_world *world);
 void sim_world_trace(const struct sim_world *world, size_t records_max, struct buffer *out);
+/* How many records there were. The newest SIM_TRACE_RECORDS of them are kept, or as many as keep_records has said. */
+uint64_t sim_world_records(const struct sim_world *world);
+uint64_t sim_world_records_kept(const struct sim_world *world);
+void sim_world_keep_records(struct sim_world *world, size_t records); /* as sim_trace_keep; less than now: as now */
+/* Record `number`, from 1; borrowed until the next run or fault. NULL: it is gone, or there is none yet. */
+const struct sim_trace_record *sim_world_record(const struct sim_world *world, uint64_t number);
+/* Election `number`, from 1, of sim_stats.elections; borrowed as above. NULL: it is gone (SIM_ELECTIONS_KEPT stay), or
+ * there is none yet. */
+const struct sim_election *sim_world_election(const struct sim_world *world, uint64_t number);
 
 /* ---- faults of the node `number`; false when the node is not in a state for it ---- */
 
@@ -181,9 +194,10 @@ uint64_t sim_world_submit(struct sim_world *world, uint8_t number, const struct 
 uint64_t sim_world_submitted(const struct sim_world *world);
 /* False while it is under way, and once it was forgotten. Views in `out` are borrowed until then. */
 bool sim_world_outcome(const struct sim_world *world, uint64_t number, struct sim_outcome *out);
-/* Its outcome will not be asked for any more. */
+/* Its outcome will not be asked for any more, whether it has ended or not: it is neither kept nor told. */
 void sim_world_forget(struct sim_world *world, uint64_t number);
-/* The next one, in the order of their ends, of those that have ended and were not returned before; 0: none. */
+/* The next one, in the order of their ends, of those that have ended and were neither returned nor forgotten; 0: none.
+ */
 uint64_t sim_world_answered(struct sim_world *world);
 
 #endif

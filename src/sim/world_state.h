@@ -95,6 +95,10 @@ void sim_snapshots_add(struct raftnode_snapshot_counts *sum, const struct raftno
 void sim_fault_count(struct sim_world *world, enum sim_fault fault, uint8_t node, uint8_t peer, uint64_t value);
 void sim_push(struct sim_world *world, uint64_t at_us, enum sim_event_kind kind, uint8_t node, uint64_t number,
               void *data);
+/* Another event begins. */
+static inline void sim_event_begin(struct sim_world *world) {
+  world->trace.event = ++world->events_count;
+}
 static inline bool sim_chance(struct prng *random, uint32_t ppm) {
   return ppm > 0 && prng_below(random, SIM_MILLION) < ppm;
 }
@@ -158,11 +162,13 @@ void sim_load_stats(const struct sim_clients *clients, struct sim_stats *out);
 /* ---- manual.c ---- */
 
 void sim_manual_destroy(struct sim_manual *manual);
-/* An operation reaches a node that was paused; or never will, for it is down. */
-void sim_manual_request(struct sim_node *node, uint64_t number);
-void sim_manual_lost(struct sim_world *world, uint64_t number);
+/* `data`: an operation. It reaches a node that was paused; or never will, for that went down. */
+void sim_manual_request(struct sim_node *node, void *data);
+void sim_manual_lost(void *data);
+/* Nobody waits for it any longer. */
 void sim_manual_end(struct sim_world *world, uint64_t number);
-/* How many operations ended so far. */
-uint64_t sim_manual_ended(const struct sim_world *world);
+/* Whether any ended since sim_manual_notice was called last. */
+bool sim_manual_news(const struct sim_world *world);
+void sim_manual_notice(struct sim_world *world);
 
 #endif

@@ -17,6 +17,7 @@ enum {
   BATCH_ITEMS_MAX = 100000,       /* entries of one mput, keys of one mdelete or mget */
   SCAN_LIMIT_MAX = 10000,         /* entries of one GET /kv */
   SCAN_LIMIT_DEFAULT = 100,
+  SCAN_BYTES_MAX = 4194304,       /* its keys and values; the rest is reached with `next` */
   JSON_DEPTH_MAX = 32,            /* nesting of a request body */
   JSON_FIELDS_MAX = 131072,       /* fields of one JSON object together with those of the objects around it */
   HTTP_HEAD_BYTES_MAX = 32768,    /* request line and headers; 431 beyond (a 4096-byte key percent-encoded is 12 kB) */

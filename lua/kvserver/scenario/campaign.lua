@@ -39,7 +39,10 @@ local function arguments(self, first, last)
     process.self(), "--script", self.options.file, "--worker", "--seeds", ("%d..%d"):format(first, last),
     "--only", "^" .. self.scenario.name:gsub("%p", "%%%0") .. "$",
   }
-  if self.options.report then table.move({ "--report", self.options.report }, 1, 2, #list + 1, list) end
+  for _, name in ipairs { "report", "for" } do
+    local value <const> = self.options[name]
+    if value then table.move({ "--" .. name, value }, 1, 2, #list + 1, list) end
+  end
   return list
 end
 

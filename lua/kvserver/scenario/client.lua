@@ -15,9 +15,9 @@ local RETRY <const> = { none = true, same_seq = true }
 -- @verb c:client{id=, via=, read=, timeout="5s", retry="same_seq"}
 -- @tparam table cluster
 -- @tparam[opt] table options id (its client_id, one that nobody else has; false: it has none, and its writes are not
--- told from each other), via (a node that it always asks first; else the last leader it heard of), read ("readindex" or
--- "stale"), timeout (of an operation, retries included), retry ("same_seq": a request whose outcome is unknown is asked
--- again with its seq; "none": once)
+-- told from each other), via (a node that it asks first, each time; else the last that did what it asked), read
+-- ("readindex" or "stale"), timeout (of an operation, retries included), retry ("same_seq": a request whose outcome is
+-- unknown is asked again with its seq; "none": once)
 -- @return the client
 function M.new(cluster, options)
   options = options or {}
@@ -28,7 +28,8 @@ function M.new(cluster, options)
   return setmetatable({
     cluster = cluster, world = cluster.world, history = cluster.history, name = name,
     client_id = options.id ~= false and name or nil, via = options.via, read = options.read,
-    timeout_ms = duration.ms(options.timeout, TIMEOUT), retry = retry, seq = 0, next_node = cluster.clients_count,
+    timeout_ms = duration.ms(options.timeout, TIMEOUT), retry = retry, seq = 0, sent = {},
+    next_node = cluster.clients_count,
   }, Client)
 end
 
@@ -70,7 +71,7 @@ local function attempt(self, request, deadline, attempts)
     self.target = hint_of(answer)
     return "not_done", answer
   end
-  self.target = node
+  self.target = not self.via and node or nil
   return "done", answer, node
 end
 
@@ -104,15 +105,15 @@ end
 local function finish(self, ops, outcome, node, attempts)
   for _, op in ipairs(ops) do
     op.outcome, op.node, op.attempts = outcome, node, attempts
-    if outcome ~= "unknown" then op.returned = self.world:now() end
+    op.returned = outcome ~= "unknown" and self.world:now() or nil
   end
 end
 
 -- What the caller gets: the answer's fields and what became of the operation.
-local function result_of(outcome, answer, node, detail)
+local function result_of(outcome, answer, node, attempts, detail)
   local result = {}
   for name, value in pairs(answer or {}) do result[name] = value end
-  result.outcome, result.node = outcome, node
+  result.outcome, result.node, result.attempts = outcome, node, attempts
   if not answer then result.ok, result.err_code = false, detail end
   return result
 end
@@ -121,7 +122,7 @@ local function run(self, request, ops, see)
   local outcome, answer, attempts, node, detail = ask(self, request)
   if outcome == "ok" then see(answer) end
   finish(self, ops, outcome, node, attempts)
-  return result_of(outcome, answer, node, detail)
+  return result_of(outcome, answer, node, attempts, detail)
 end
 
 -- ---- the verbs ----
@@ -132,12 +133,18 @@ local function begin(self, kind, key, fields)
   return self.history:begin(op)
 end
 
-local function write_request(self, fields, options)
+local function write_request(self, fields)
   if self.client_id then
     self.seq = self.seq + 1
-    fields.client_id, fields.seq = self.client_id, options and options.seq or self.seq
+    fields.client_id, fields.seq = self.client_id, self.seq
   end
   return fields
+end
+
+-- Asks a write, and remembers what it was.
+local function write(self, request, ops, see)
+  if request.seq then self.sent[request.seq] = { request = request, ops = ops, see = see } end
+  return run(self, request, ops, see)
 end
 
 local function read_request(self, fields, options)
@@ -149,7 +156,8 @@ end
 
 --- Reads a key: `value`, nil when there is none.
 -- @verb client:get(key, {read=, min_index=})
--- @treturn table outcome ("ok", "fail" or "unknown"), ok, err_code, value, node
+-- @treturn table outcome ("ok": it was answered; "fail": it was not done; "unknown"), ok, err_code, value, node (that
+-- answered), attempts ({{node=, at=, answer=}, ...}, each request: "ok", an err_code, "connect", "closed" or "timeout")
 function Client:get(key, options)
   local request <const> = read_request(self, { op = "get", key = key }, options)
   local op = begin(self, "get", key, { stale = request.read == "stale" or nil })
@@ -158,29 +166,29 @@ end
 
 --- Writes a key.
 -- @verb client:put(key, value)
-function Client:put(key, value, options)
-  local request <const> = write_request(self, { op = "put", key = key, value = value }, options)
+function Client:put(key, value)
+  local request <const> = write_request(self, { op = "put", key = key, value = value })
   local op = begin(self, "put", key, { value = value, seq = request.seq })
-  return run(self, request, { op }, function() end)
+  return write(self, request, { op }, function() end)
 end
 
 --- Writes a key if it has the expected value ("": none).
 -- @verb client:cas(key, expected, value)
 -- @treturn table ok is false and err_code "cas_failed" when it has another one; the outcome is "ok" then, too
-function Client:cas(key, expected, value, options)
-  local request <const> = write_request(self, { op = "cas", key = key, expected = expected, value = value }, options)
+function Client:cas(key, expected, value)
+  local request <const> = write_request(self, { op = "cas", key = key, expected = expected, value = value })
   local op = begin(self, "cas", key, {
     expected = expected ~= "" and expected or nil, value = value, seq = request.seq,
   })
-  return run(self, request, { op }, function(answer) op.saw = answer.ok end)
+  return write(self, request, { op }, function(answer) op.saw = answer.ok end)
 end
 
 --- Removes a key: `deleted` is 1 or 0.
 -- @verb client:delete(key)
-function Client:delete(key, options)
-  local request <const> = write_request(self, { op = "delete", key = key }, options)
+function Client:delete(key)
+  local request <const> = write_request(self, { op = "delete", key = key })
   local op = begin(self, "delete", key, { seq = request.seq })
-  return run(self, request, { op }, function(answer) op.saw = answer.deleted == 1 end)
+  return write(self, request, { op }, function(answer) op.saw = answer.deleted == 1 end)
 end
 
 local function begin_batch(self, kind, list, fields_of)
@@ -195,12 +203,12 @@ end
 
 --- Writes several keys, all or nothing.
 -- @verb client:mput{{key=, value=}, ...}
-function Client:mput(entries, options)
-  local request <const> = write_request(self, { op = "mput", entries = entries }, options)
+function Client:mput(entries)
+  local request <const> = write_request(self, { op = "mput", entries = entries })
   local ops = begin_batch(self, "put", entries, function(entry)
     return entry.key, { value = entry.value, seq = request.seq }
   end)
-  return run(self, request, ops, function() end)
+  return write(self, request, ops, function() end)
 end
 
 --- Reads several keys: `values`.
@@ -217,15 +225,31 @@ end
 
 --- Removes several keys: `deleted` is how many there were.
 -- @verb client:mdelete{key, ...}
-function Client:mdelete(keys, options)
-  local request <const> = write_request(self, { op = "mdelete", keys = keys }, options)
+function Client:mdelete(keys)
+  local request <const> = write_request(self, { op = "mdelete", keys = keys })
   local ops = begin_batch(self, "delete", keys, function(key) return key, { seq = request.seq } end)
-  return run(self, request, ops, function(answer)
+  return write(self, request, ops, function(answer)
     local all <const> = answer.deleted == #keys or answer.deleted == 0
     for _, op in ipairs(ops) do
       if all then op.saw = answer.deleted > 0 else op.saw_any = true end
     end
   end)
+end
+
+--- Asks a write of this client once more, with its seq: what one does who is in doubt. It is no operation of its own in
+-- the history; if it was not known to be done before, what comes of it now counts.
+-- @verb client:again(seq)
+-- @tparam[opt] integer seq of which write, counted from 1 (the last)
+-- @treturn table as of get; replay ("same": it was done before; "older": so was a later one, whose answer this is)
+function Client:again(seq)
+  local sent <const> = self.sent[seq or self.seq] or error("client:again: no such write", 2)
+  local outcome, answer, attempts, node, detail = ask(self, sent.request)
+  local is_its_answer <const> = outcome == "ok" and answer.replay ~= "older"
+  if sent.ops[1].outcome ~= "ok" and (is_its_answer or outcome == "unknown") then
+    if is_its_answer then sent.see(answer) end
+    finish(self, sent.ops, outcome, node, attempts)
+  end
+  return result_of(outcome, answer, node, attempts, detail)
 end
 
 return M

@@ -34,7 +34,16 @@ function M.new(spec)
   return self
 end
 
+--- Whether this world has a fault or a view, such as "pause", "net.cut" or "http" (kv.scenario has the list).
+-- @verb c:can(feature)
+-- @treturn boolean
+-- @treturn ?string why not
+function Cluster:can(feature)
+  return self.world:can(feature)
+end
+
 --- Ends the scenario as skipped when this world lacks something.
+-- @verb c:need(feature)
 -- @tparam string feature such as "pause", "net.cut" or "disk.full"
 function Cluster:need(feature)
   local can, why = self.world:can(feature)
@@ -134,6 +143,10 @@ end
 --- The node that leads in the highest term that any node knows; nil when there is none.
 -- @verb c:leader()
 function Cluster:leader()
+  if self.world.leader then
+    local id, term = self.world:leader()
+    return self.by_id[id], term
+  end
   local leader, term = nil, -1
   for _, member in ipairs(self.list) do
     local status = member:status()

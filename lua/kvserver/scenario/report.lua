@@ -94,17 +94,17 @@ local function history_lines(history)
   return lines
 end
 
-local function trace_lines(result)
+-- Line by line: a long telling has a million of them.
+local function write_trace(path, result)
   local world <const> = result.cluster and result.cluster.world
-  local lines = {}
-  for _, record in ipairs(world and world.records and world:records() or {}) do
-    lines[#lines + 1] = json.encode(record)
+  local file <close> = assert(io.open(path, "w"))
+  if world and world.records then
+    for record in world:records() do file:write(json.encode(record), "\n") end
+    return
   end
-  if #lines > 0 then return lines end
-  for i, line in ipairs(result.lines) do
-    lines[i] = json.encode { at_ms = line.at, kind = "account", text = line.text }
+  for _, line in ipairs(result.lines) do
+    file:write(json.encode { at_ms = line.at, kind = "account", text = line.text }, "\n")
   end
-  return lines
 end
 
 local function account_lines(result)
@@ -125,7 +125,7 @@ function M.write(folder, result)
   } })
   write_lines(folder.path .. "/account.txt", account_lines(result))
   write_lines(folder.path .. "/history.jsonl", history_lines(result.history))
-  write_lines(folder.path .. "/trace.jsonl", trace_lines(result))
+  write_trace(folder.path .. "/trace.jsonl", result)
 end
 
 --- Behind the end of the world: a folder of its own goes when nobody will want it.

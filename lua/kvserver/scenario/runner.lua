@@ -10,13 +10,15 @@ local worlds = require "kvserver.world"
 local M = {}
 
 local USAGE <const> = [[
-usage: kvserver --script FILE [--world W] [--seed N | --seeds A..B] [--only PATTERN] [--until EVENT] [--report DIR]
+usage: kvserver --script FILE [--world W] [--seed N | --seeds A..B] [--only PATTERN] [--until EVENT] [--for DURATION]
+         [--report DIR] [--junit FILE]
   --world W       sim (virtual time; the default), inproc (real sockets and files, in this process) or child (processes)
   --seed N        of all that is drawn (default: drawn, and printed)
   --seeds A..B    one telling per seed, up to the first failure; sim only
   --jobs N        so many seeds at a time (default: one per processor)
   --only PATTERN  only scenarios whose name matches this Lua pattern
   --until EVENT   stop in front of the event with this number, and look around; sim only
+  --for DURATION  how long scenarios go on that ask for it, such as 5m
   --report DIR    write history, trace and logs there
   --junit FILE    write the verdicts there, as JUnit XML
   --quiet         no account, only verdicts
@@ -24,7 +26,7 @@ usage: kvserver --script FILE [--world W] [--seed N | --seeds A..B] [--only PATT
 local FLAGS <const> = { quiet = true, list = true, worker = true }
 local VALUES <const> = {
   world = "text", seed = "integer", seeds = "range", jobs = "integer", only = "text", ["until"] = "integer",
-  report = "text", junit = "text",
+  ["for"] = "duration", report = "text", junit = "text",
 }
 
 -- ---- arguments ----
@@ -48,6 +50,10 @@ function parse.range(text)
   local first, last = text:match("^(%d+)%.%.(%d+)$")
   first, last = math.tointeger(tonumber(first)), math.tointeger(tonumber(last))
   return first and first <= last and { first = first, last = last } or nil, "A..B"
+end
+
+function parse.duration(text)
+  return pcall(duration.ms, text) and text or nil, "a duration such as 30s or 5m"
 end
 
 -- The options, or nil after a word about what is wrong.
@@ -97,12 +103,14 @@ end
 -- ---- one telling ----
 
 --- The line that tells a scenario again.
--- @tparam table options world, file, alone (whether the file has no other scenario)
+-- @tparam table options world, file, for, alone (whether the file has no other scenario)
 -- @tparam table result seed, name
 -- @treturn string
 function M.replay_line(options, result)
   local only <const> = options.alone and "" or (" --only '%s'"):format((result.name:gsub("%p", "%%%0")))
-  return ("kvserver --script %s --world %s --seed %d%s"):format(options.file, options.world, result.seed, only)
+  local how_long <const> = options["for"] and " --for " .. options["for"] or ""
+  return ("kvserver --script %s --world %s --seed %d%s%s"):format(options.file, options.world, result.seed, how_long,
+    only)
 end
 
 local function print_line(line)
@@ -126,7 +134,7 @@ local function tell(scenario, options, seed)
   local folder <close> = report.open(options, scenario, seed)
   local result = story.tell(scenario.name, scenario.options, scenario.f, {
     world = options.world, seed = seed, directory = folder and folder.path, stop_at = options["until"],
-    on_stop = prompt.run, listener = not options.quiet and print_line or nil,
+    on_stop = prompt.run, for_time = options["for"], listener = not options.quiet and print_line or nil,
   })
   result.replay = M.replay_line(options, result)
   report.write(folder, result)

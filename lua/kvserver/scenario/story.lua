@@ -63,9 +63,19 @@ local function watch(self)
   end
 end
 
-local function end_in_time(self, text)
-  self.cluster.world:sleep(duration.ms(text))
-  self.cluster.world:fail { failed = "it is not over after " .. text }
+local function end_in_time(self)
+  local world <const> = self.cluster.world
+  while world:now() < self.deadline do world:sleep(self.deadline - world:now()) end
+  world:fail { failed = "it is not over after " .. duration.text(world:now()) }
+end
+
+--- What the command line says about how long something is to go on, or the default. The deadline moves with it.
+-- @tparam string default
+-- @treturn string
+function Story:duration(default)
+  if not self.for_time then return default end
+  self.deadline = self.deadline + math.max(0, duration.ms(self.for_time) - duration.ms(default))
+  return self.for_time
 end
 
 --- A condition to watch.
@@ -101,7 +111,8 @@ local function play(self, f)
   for _, need in ipairs(self.options.needs or {}) do self.cluster:need(need) end
   self.cluster:start()
   self.cluster.world:spawn(watch, self)
-  self.cluster.world:spawn(end_in_time, self, self.options.timeout or TIMEOUT)
+  self.deadline = self.cluster.world:now() + duration.ms(self.options.timeout, TIMEOUT)
+  self.cluster.world:spawn(end_in_time, self)
   f(self.cluster)
   local why <const> = broken(self)
   if why then error({ failed = why }, 0) end
@@ -126,13 +137,14 @@ end
 -- @tparam table options of kv.scenario
 -- @tparam function f gets the cluster
 -- @tparam table how world, seed, directory, listener (gets each line of the account: at, text); stop_at (the number
--- of an event) and on_stop (gets the cluster in front of that event)
+-- of an event) and on_stop (gets the cluster in front of that event); for_time (what Story:duration gives)
 -- @treturn table name, world, seed, verdict ("pass", "fail", "undecided", "skipped"), why, lines, history, happened,
 -- ms, events (in sim), and the cluster's world, still open: close the result
 function M.tell(name, options, f, how)
   assert(not current, "a scenario inside a scenario")
   local self = setmetatable({
     name = name, options = options, lines = {}, properties = {}, happened = {}, listener = how.listener,
+    for_time = how.for_time,
   }, Story)
   current = self
   local _ <close> = setmetatable({}, { __close = function() abandon(self) end })

@@ -1,5 +1,5 @@
---- Tasks in virtual time: coroutines that wait for a moment, a condition or a key, and a clock that is moved on when
--- all of them wait.
+--- Tasks in virtual time: coroutines that wait for a moment or a key, and a clock that is moved on when all of them
+-- wait.
 --
 --     local tasks = virtual.new { now = now_ms, advance = advance }
 --     tasks:run(function() ... tasks:wait { at = now_ms() + 1000 } ... end)
@@ -7,6 +7,8 @@
 -- Everything happens in one order, which depends on nothing outside: tasks run until they wait, in the order in which
 -- they became ready. Whoever waits outside of any task, or in a coroutine of its own inside one, moves the clock on
 -- himself.
+local heap = require "kvserver.scenario.heap"
+
 local M = {}
 
 local Virtual = {}
@@ -15,15 +17,63 @@ Virtual.__index = Virtual
 local Task = {}
 Task.__index = Task
 
---- @tparam table spec now(): milliseconds; advance(ms, condition): moves the clock on by so much, or until
--- condition() holds, or, without one, until something was answered -> true; or nil and why the world has ended;
--- answered(): the keys that were answered since
+local US_PER_MS <const> = 1000 -- the clock counts whole ones
+local STEP_MS <const> = 1000 -- so that whoever only waits for an answer has the clock moved on as well
+
+--- @tparam table spec now(): milliseconds; advance(ms): moves the clock on by so much, or until something was answered
+-- -> true; or nil and why the world has ended; answered(): the keys that were answered since
 -- @return the tasks. `failure`: set it, and whoever waits in the main task gets it as an error. `on_stop`: called when
 -- advance returned false and "stopped"
 function M.new(spec)
   return setmetatable({
-    now = spec.now, advance_clock = spec.advance, answered = spec.answered, ready = {}, waiting = {}, tasks = {},
+    now = spec.now, advance_clock = spec.advance, answered = spec.answered, tasks = {}, ready = {},
+    timers = heap.new(function(a, b) return a.at < b.at or a.at == b.at and a.number < b.number end),
+    by_key = {}, waits_count = 0, tasks_count = 0,
   }, Virtual)
+end
+
+-- ---- what is waited for ----
+
+-- What was waited for is there; once.
+local function settle(self, wait, value)
+  if wait.is_over then return end
+  wait.is_over, wait.value = true, value
+  if wait.key then self.by_key[wait.key] = nil end
+  if wait.task then self.ready[#self.ready + 1] = wait.task end
+end
+
+-- From now on it is waited for, if it is not there already.
+local function begin(self, wait)
+  self.waits_count = self.waits_count + 1
+  wait.number = self.waits_count
+  if wait.ended then
+    if wait.ended.is_over then return settle(self, wait) end
+    table.insert(wait.ended.joiners, wait)
+  end
+  if wait.at then self.timers:push(wait) end
+  if wait.key then self.by_key[wait.key] = wait end
+end
+
+local function take_answers(self)
+  for _, key in ipairs(self.answered()) do
+    local wait <const> = self.by_key[key]
+    if wait then settle(self, wait, true) end
+  end
+end
+
+-- The moment that comes first of those that are still waited for.
+local function next_moment(self)
+  while true do
+    local first <const> = self.timers:first()
+    if not first then return math.huge end
+    if not first.is_over then return first.at end
+    self.timers:pop()
+  end
+end
+
+local function take_moments(self)
+  local now <const> = self.now()
+  while next_moment(self) <= now do settle(self, self.timers:pop()) end
 end
 
 -- ---- tasks ----
@@ -33,20 +83,33 @@ end
 -- @param ... its arguments
 -- @return a handle: `:join()`, `:cancel()`
 function Virtual:spawn(f, ...)
-  local task = setmetatable({ owner = self, co = coroutine.create(f), results = table.pack(...) }, Task)
+  self.tasks_count = self.tasks_count + 1
+  local task = setmetatable({
+    owner = self, number = self.tasks_count, co = coroutine.create(f), given = table.pack(...), joiners = {},
+  }, Task)
   self.tasks[task.co] = task
   self.ready[#self.ready + 1] = task
   return task
 end
 
+local function end_task(self, task)
+  task.is_over = true
+  self.tasks[task.co] = nil
+  for _, wait in ipairs(task.joiners) do settle(self, wait) end
+end
+
 -- Runs a task until it waits or ends.
 local function step(self, task)
-  local given <const> = task.results
-  task.results = nil
-  local results = table.pack(coroutine.resume(task.co, table.unpack(given, 1, given.n)))
+  if task.is_over then return end
+  local given <const> = task.given
+  task.given = nil
+  local results
+  if given then
+    results = table.pack(coroutine.resume(task.co, table.unpack(given, 1, given.n)))
+  else
+    results = table.pack(coroutine.resume(task.co))
+  end
   if coroutine.status(task.co) ~= "dead" then return end
-  self.tasks[task.co] = nil
-  task.ended = true
   if results[1] then
     task.results = table.pack(table.unpack(results, 2, results.n))
   else
@@ -54,145 +117,81 @@ local function step(self, task)
     if type(task.error) == "string" then task.trace = debug.traceback(task.co) end
     if task ~= self.main and not self.failure then self.failure = task.error end
   end
-end
-
-local function remove(list, item)
-  for i = #list, 1, -1 do
-    if list[i] == item then table.remove(list, i) end
-  end
+  end_task(self, task)
 end
 
 --- Closes the task where it waits.
 function Task:cancel()
-  if self.ended or coroutine.status(self.co) ~= "suspended" then return end
-  self.ended = true
-  self.owner.tasks[self.co] = nil
-  remove(self.owner.ready, self)
-  remove(self.owner.waiting, self)
+  if self.is_over or coroutine.status(self.co) ~= "suspended" then return end
+  if self.wait then self.wait.is_over, self.wait.task = true, nil end
+  end_task(self.owner, self)
   coroutine.close(self.co)
 end
 
 --- Waits for the end of the task.
 -- @return what it returned; its error is raised
 function Task:join()
-  if not self.ended then self.owner:wait { ended = self } end
+  if not self.is_over then self.owner:wait { ended = self } end
   if self.error then error(self.error, 0) end
   if self.results then return table.unpack(self.results, 1, self.results.n) end
 end
 
--- ---- waiting ----
-
--- Whether what is waited for is there, and its value.
-local function satisfied(self, spec)
-  if spec.ended then return spec.ended.ended, true end
-  if spec.done then return true, spec.value end
-  if spec.condition then
-    local value = spec.condition()
-    if value then return true, value end
-  end
-  if spec.at and self.now() >= spec.at then return true, nil end
-  return false
-end
-
-local function wake(self, task, ...)
-  remove(self.waiting, task)
-  task.spec = nil
-  task.results = table.pack(...)
-  self.ready[#self.ready + 1] = task
-end
-
-local function wake_satisfied(self)
-  local i = 1
-  while i <= #self.waiting do
-    local task = self.waiting[i]
-    local yes, value = satisfied(self, task.spec)
-    if task == self.main and self.failure then yes, value = true, nil end
-    if yes then wake(self, task, value) else i = i + 1 end
-  end
-end
+-- ---- the run ----
 
 local function run_ready(self)
   while #self.ready > 0 do
     local list = self.ready
     self.ready = {}
-    for _, task in ipairs(list) do
-      if not task.ended then step(self, task) end
-    end
-    wake_satisfied(self)
+    for _, task in ipairs(list) do step(self, task) end
+    local main <const> = self.main
+    if self.failure and main and main.wait then settle(self, main.wait) end
   end
 end
 
--- Until when nobody has anything to do, and what else may end that.
-local function horizon(self, own)
-  local at, conditions = math.huge, {}
-  local function add(spec)
-    at = math.min(at, spec.at or math.huge)
-    if spec.condition then conditions[#conditions + 1] = spec.condition end
-  end
-  for _, task in ipairs(self.waiting) do add(task.spec) end
-  if own then add(own) end
-  return at, conditions
-end
-
-local function any_holds(conditions)
-  return function()
-    for _, condition in ipairs(conditions) do
-      if condition() then return true end
-    end
-    return false
-  end
-end
-
-local function take_answers(self, own)
-  for _, key in ipairs(self.answered()) do
-    for _, task in ipairs(self.waiting) do
-      if task.spec.key == key then task.spec.done, task.spec.value = true, true end
-    end
-    if own and own.key == key then own.done, own.value = true, true end
-  end
-end
-
-local US_PER_MS <const> = 1000 -- the clock counts whole ones
-local STEP_MS <const> = 1000 -- so that whoever only waits for an answer has the clock moved on as well
-
-local function advance(self, own)
-  local at, conditions = horizon(self, own)
-  local ms = math.min(math.ceil((at - self.now()) * US_PER_MS) / US_PER_MS, STEP_MS)
+local function advance(self)
+  local ms = math.min(math.ceil((next_moment(self) - self.now()) * US_PER_MS) / US_PER_MS, STEP_MS)
   if ms > 0 then
-    local ok, why = self.advance_clock(ms, #conditions > 0 and any_holds(conditions) or nil)
+    local ok, why = self.advance_clock(ms)
     if ok == nil and not self.failure then self.failure = why end
     if why == "stopped" then self.on_stop() end
   end
-  take_answers(self, own)
-  wake_satisfied(self)
+  take_answers(self)
+  take_moments(self)
+  local main <const> = self.main
+  if self.failure and main and main.wait then settle(self, main.wait) end
 end
 
--- Runs everybody until `spec` is satisfied.
-local function drive(self, spec)
+-- Runs everybody until what is waited for is there.
+local function drive(self, wait)
   while true do
     run_ready(self)
-    local yes, value = satisfied(self, spec)
-    if yes then return value end
-    if self.failure and spec.ended ~= self.main then error(self.failure, 0) end
-    advance(self, spec)
+    if wait.is_over then return end
+    if self.failure and wait.ended ~= self.main then error(self.failure, 0) end
+    advance(self)
   end
 end
 
 --- Waits.
--- @tparam table spec any of: at (a moment, in milliseconds), condition (a function; asked every millisecond), key
--- (until it is answered)
--- @return what the condition returned, or true for an answer; nil when the moment came first
-function Virtual:wait(spec)
-  local task = self.tasks[coroutine.running()]
-  if not task then return drive(self, spec) end
-  local yes, value = satisfied(self, spec)
-  if not yes then
-    task.spec = spec
-    self.waiting[#self.waiting + 1] = task
-    value = coroutine.yield()
+-- @tparam table wait any of: at (a moment, in milliseconds), key (until it is answered), ended (a task)
+-- @treturn ?boolean true for an answer; nil when the moment came first
+function Virtual:wait(wait)
+  begin(self, wait)
+  local task <const> = self.tasks[coroutine.running()]
+  if not task then
+    drive(self, wait)
+  elseif not wait.is_over then
+    wait.task, task.wait = task, wait
+    coroutine.yield()
+    task.wait = nil
+    if task == self.main and self.failure then error(self.failure, 0) end
   end
-  if task == self.main and self.failure then error(self.failure, 0) end
-  return value
+  return wait.value
+end
+
+--- Ends a wait, from outside of all tasks.
+-- @tparam table wait as given to wait
+function Virtual:settle(wait)
+  settle(self, wait)
 end
 
 --- Runs the main task to its end; the others are closed then.
@@ -200,8 +199,10 @@ end
 -- @return as of pcall
 function Virtual:run(f)
   self.main = self:spawn(f)
-  drive(self, { ended = self.main })
   local main <const> = self.main
+  local wait <const> = { ended = main }
+  begin(self, wait)
+  drive(self, wait)
   self.main = nil
   self:close()
   if main.error then return false, main.error, main.trace end
@@ -211,7 +212,8 @@ end
 --- Closes all tasks.
 function Virtual:close()
   local rest = {}
-  for _, list in ipairs { self.ready, self.waiting } do table.move(list, 1, #list, #rest + 1, rest) end
+  for _, task in pairs(self.tasks) do rest[#rest + 1] = task end
+  table.sort(rest, function(a, b) return a.number < b.number end)
   for _, task in ipairs(rest) do task:cancel() end
 end
 

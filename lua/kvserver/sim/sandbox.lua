@@ -14,6 +14,9 @@
 -- A thread is seen when it is created, and a table when it gets a metatable; functions and plain tables are when they
 -- are shown, or met as keys. So two of those that are met as keys in the same walk, for the first time, have no order.
 --
+-- A walk over an array costs half as much again, over some fields with names four times as much, any other one up to
+-- thirty times as much: a load that runs for a minute of virtual time does not get slower.
+--
 -- Only the globals change: whoever keeps the original pairs in a local of his own goes on with that. Whoever keeps one
 -- from here has the original again once it is left.
 local sim = require "kvserver.sim"

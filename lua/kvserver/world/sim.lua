@@ -1,6 +1,7 @@
 --- The simulated world behind the scenario language: nodes of the real code in virtual time (kvserver.sim).
 --
 -- What every world has is described in kvserver.world.
+local log = require "kvserver.log"
 local sim = require "kvserver.sim"
 local virtual = require "kvserver.scenario.virtual"
 
@@ -15,7 +16,12 @@ local CONFIG <const> = {
 }
 local NET <const> = { delay = "delay_us", jitter = "jitter_us", drop = "loss", dup = "duplicate", reorder = "reorder" }
 local US_PER_MS <const> = 1000
+local POLL_MS <const> = 1
 local TRACE_RECORDS <const> = 4096
+local HAND_OVER_MS <const> = 600 -- a real node takes an election timeout for it, at most
+local TAIL_SHARE <const> = 10 -- of what leads to a snapshot, which stays in the log behind it: as in real nodes
+local REPORT_RECORDS <const> = 1 << 20 -- kept for a report; some minutes of a busy world
+local BATCH_RECORDS <const> = 1000
 
 local SUPPORTED <const> = {
   lose_unsynced = true, pause = true, wipe = true, clock = true, ["net.cut"] = true, ["net.link"] = true,
@@ -35,6 +41,7 @@ local function world_config(spec)
       config.election_min_ms, config.election_max_ms = math.tointeger(min), math.tointeger(max)
     end
   end
+  config.snapshot_tail = config.snapshot_threshold and config.snapshot_threshold // TAIL_SHARE
   return config
 end
 
@@ -42,17 +49,20 @@ end
 -- @tparam table spec nodes (how many), seed, config
 -- @return the world
 function M.open(spec)
+  log.configure("none", "logfmt") -- its lines would have the time of another world
   local self = setmetatable({
-    name = "sim", virtual = true, seed = spec.seed, ids = {}, numbers = {}, torn = {}, dead = {},
+    name = "sim", virtual = true, seed = spec.seed, ids = {}, numbers = {}, torn = {}, starts = {},
     inner = sim.world(world_config(spec)),
   }, World)
   for i = 1, spec.nodes do
     self.ids[i] = "n" .. i
     self.numbers["n" .. i] = i
+    self.starts["n" .. i] = 1 -- simulated nodes run from the beginning on
   end
+  if spec.directory then self.inner:keep_trace(REPORT_RECORDS) end
   self.tasks = virtual.new {
     now = function() return self.inner:now() end,
-    advance = function(ms, condition) return self.inner:run(ms, condition or "answer") end,
+    advance = function(ms) return self.inner:run(ms, "answer") end,
     answered = function() return self.inner:answered() end,
   }
   return self
@@ -78,8 +88,15 @@ function World:sleep(ms)
   self.tasks:wait { at = self:now() + ms }
 end
 
+-- The condition is asked every millisecond; it may wait, too.
 function World:wait_until(condition, ms)
-  return self.tasks:wait { condition = condition, at = self:now() + ms }
+  local deadline <const> = self:now() + ms
+  while true do
+    local value <const> = condition()
+    if value then return value end
+    if self:now() >= deadline then return nil end
+    self.tasks:wait { at = math.min(deadline, self:now() + POLL_MS) }
+  end
 end
 
 function World:run(f)
@@ -114,7 +131,7 @@ end
 function World:step(count)
   local before <const>, outer <const>, spec = self:events(), self.tasks.on_stop, {}
   self.inner:stop_at(before + count + 1)
-  self.tasks.on_stop = function() spec.done = true end
+  self.tasks.on_stop = function() self.tasks:settle(spec) end
   pcall(self.tasks.wait, self.tasks, spec) -- a failure is kept, and ends the story
   self.tasks.on_stop = outer
   self.inner:stop_at(nil)
@@ -124,14 +141,31 @@ end
 -- ---- nodes ----
 
 function World:start(id)
-  if self.inner:status(self.numbers[id]).up then return true end
-  self.dead[id] = nil
+  local state <const> = self:state(id)
+  if state == "up" or state == "paused" then return true end
+  self.starts[id] = self.starts[id] + 1
   local ok, why = self.inner:restart(self.numbers[id])
-  return ok, why or "its disk is full, or fails"
+  return ok, why and why:match "^refused: (.*)"
 end
 
--- A clean stop: nothing that was asked for is lost.
+-- Who comes first in the log of those that could lead instead.
+local function successor(self, id)
+  local best
+  for _, other in ipairs(self.ids) do
+    local status <const> = other ~= id and self:status(other)
+    if status and (not best or status.last_index > best.last_index) then best = status end
+  end
+  return best and best.id
+end
+
+-- A clean stop: nothing that was asked for is lost, and a leader hands over first, if somebody is there.
 function World:stop(id)
+  local function leads()
+    local status <const> = self:status(id)
+    return status and status.role == "leader"
+  end
+  local heir <const> = leads() and successor(self, id)
+  if heir and self:transfer(id, heir) then self:wait_until(function() return not leads() end, HAND_OVER_MS) end
   self.inner:kill(self.numbers[id], "done")
 end
 
@@ -158,16 +192,22 @@ end
 
 --- "up", "paused", "down", or "dead" (it ended by itself) and why.
 function World:state(id)
-  local status <const> = self.inner:status(self.numbers[id])
-  if status.failed then return "dead", "its storage failed" end
-  if not status.up then return "down" end
-  return status.paused and "paused" or "up"
+  local state <const> = self.inner:state(self.numbers[id])
+  if state == "failed" then return "dead", "its storage failed" end
+  return state
+end
+
+--- The node that leads in the highest term, and that term; nil when there is none.
+function World:leader()
+  local number <const> = self.inner:leader()
+  if not number then return nil end
+  return self.ids[number], self.inner:status(number).term
 end
 
 function World:status(id)
+  if self.inner:state(self.numbers[id]) ~= "up" then return nil end
   local status = self.inner:status(self.numbers[id])
-  if not status.up or status.paused or status.failed then return nil end
-  status.id = id
+  status.id, status.starts = id, self.starts[id]
   return status
 end
 
@@ -270,6 +310,35 @@ end
 --- What happened, as text, the newest last.
 function World:trace()
   return self.inner:trace(TRACE_RECORDS)
+end
+
+local function to_report(self, record)
+  return {
+    event = record.event, at_ms = record.at_us / US_PER_MS, kind = record.kind, node = self.ids[record.node],
+    peer = self.ids[record.peer], text = record.text,
+  }
+end
+
+--- What happened, for a report: all of it in a world with a directory, else the newest 4096.
+-- @treturn function an iterator of tables: event (its number), at_ms, kind ("append", "turn", "crash", ...), node, peer
+-- (ids, if any), text; where earlier ones are gone, the first says so: kind "lost"
+function World:records()
+  local number, place, batch, lost = 0, 0, {}, false
+  return function()
+    place = place + 1
+    if place > #batch then
+      batch, lost = self.inner:trace_after(number, BATCH_RECORDS)
+      place = 1
+    end
+    local record <const> = batch[place]
+    if not record then return nil end
+    if lost then
+      lost, place = false, 0
+      return { event = record.event, at_ms = record.at_us / US_PER_MS, kind = "lost", text = "what was before is gone" }
+    end
+    number = record.number
+    return to_report(self, record)
+  end
 end
 
 function World:digest()
