@@ -4,7 +4,7 @@
 local kv = require "kvserver.scenario"
 local check = require "kvserver.check"
 
-local SLOW <const> = "1s"
+local SLOW <const> = "600ms"
 local QUICK_MS <const> = 250
 
 -- How long so many operations take, one after the other, the one in the middle of them.

@@ -7,7 +7,7 @@ local Client = {}
 Client.__index = Client
 
 local TIMEOUT <const> = "5s"
-local ATTEMPT_MS <const> = 1000 -- of one request, when there may be another
+local ATTEMPT_MS <const> = 1000 -- of the first request, when there may be another
 local PAUSE_MS <const> = 20 -- before a node is asked again
 local RETRY <const> = { none = true, same_seq = true }
 
@@ -55,11 +55,21 @@ local function hint_of(answer)
   return id and id ~= "" and id or nil
 end
 
+-- How long the next attempt may take: twice as long as the one before that got no answer, for it may be the answer
+-- that takes long.
+local function patience_ms(attempts)
+  local ms = ATTEMPT_MS
+  for _, tried in ipairs(attempts) do
+    if tried.answer == "timeout" then ms = 2 * ms end
+  end
+  return ms
+end
+
 -- Asks one node; what came of it: "done", "not_done" (by this attempt), "unknown".
 local function attempt(self, request, deadline, attempts)
   local node <const> = choose_node(self)
   local left <const> = deadline - self.world:now()
-  local limit <const> = self.retry ~= "none" and math.min(left, ATTEMPT_MS) or left
+  local limit <const> = self.retry ~= "none" and math.min(left, patience_ms(attempts)) or left
   local tried = { node = node, at = self.world:now() }
   attempts[#attempts + 1] = tried
   local answer, why = self.world:operate(node, request, math.max(1, limit))
