@@ -3,9 +3,10 @@
 -- All have the same functions: `now` (milliseconds since the world began), `spawn`, `sleep`, `wait_until` and `run`
 -- (tasks and time); `start`, `stop`, `kill`, `pause`, `resume`, `wipe`, `state`, `status`, `ready`, `raft_log` and
 -- `transfer` (nodes); `operate` (a request); `cut`, `mend`, `link`, `drop_next`, `hold`, `release`, `disk`, `flip` and
--- `clock` (faults); `can` (whether there is such a fault, or why not); `fail` (ends the main task); `close`. Their docs
--- are in kvserver.world.sim. In sim there are also `trace`, `records`, `digest` and `violation` (what happened), and
--- `stop_at` and `step`.
+-- `clock` (faults); `can` (whether there is such a fault or view, or why not); `fail` (ends the main task); `close`.
+-- Their docs are in kvserver.world.sim. Where `can` says so there are `http` (a request as it is) and `log` (what a
+-- node wrote). In sim there are also `trace`, `records`, `digest` and `violation` (what happened), and `stop_at` and
+-- `step`.
 local M = {}
 
 --- The names, the default first.

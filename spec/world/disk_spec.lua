@@ -1,4 +1,5 @@
 -- Worlds of real nodes: ends, expected and not, and what disks do to them.
+local log = require "kvserver.log"
 local task = require "kvserver.task"
 local worlds = require "spec.support.worlds"
 
@@ -55,11 +56,13 @@ describe("in " .. name, function()
   it("a node whose syncs fail ends by itself, and starts again once they do not", function()
     local world <close> = open()
     worlds.start(world)
+    log.configure("none", "logfmt") -- until the next world is opened: this failure is meant
     world:disk("n1", { fail_sync = true })
     worlds.put(world, "n1", "k", "v", SHORT_MS)
     worlds.wait(world, function() return world:state "n1" == "dead" end)
     assert.matches("sync", (select(2, world:state "n1")))
     assert.is_nil(world:status "n1")
+    assert.equal("connect", (select(2, worlds.put(world, "n1", "k", "v"))))
     world:disk("n1", {})
     assert.is_true(world:start "n1")
     assert.equal("up", (world:state "n1"))

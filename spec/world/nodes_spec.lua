@@ -89,6 +89,8 @@ describe("in " .. name, function()
     assert.same({ b = "1", c = "2" }, ask({ op = "mget", keys = { "b", "c", "e" }, min_index = index }).values)
     assert.equal(2, write({ op = "mdelete", keys = { "b", "c", "e" } }, 6).deleted)
     assert.equal("not_found", ask({ op = "get", key = "a", read = "stale" }).err_code)
+    local later <const> = { op = "get", key = "a", read = "stale", min_index = index + 10 }
+    assert.equal("timeout", (select(2, world:operate("n1", later, 50))))
   end)
 
   it("shows who leads to whom asks another, and does not follow", function()
@@ -167,6 +169,7 @@ describe("in " .. name, function()
       worlds.start(world)
       path, address = temporary.directory, world.addresses.n1
       assert.equal("directory", uv.fs_stat(path).type)
+      temporary:close() -- and once more at the end of its block
     end
     assert.is_nil(uv.fs_stat(path))
     assert.equal("directory", uv.fs_stat(dir.path .. "/n1/wal").type)

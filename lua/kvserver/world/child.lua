@@ -217,7 +217,7 @@ end
 -- ---- the end ----
 
 function World:close()
-  if not self:close_shared() then return end
+  self:close_shared()
   for _, child in pairs(self.cluster.processes) do child:kill() end -- all at once
   for id, child in pairs(self.cluster.processes) do
     child:destroy()

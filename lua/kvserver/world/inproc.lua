@@ -121,7 +121,7 @@ end
 -- ---- the end ----
 
 function World:close()
-  if not self:close_shared() then return end
+  self:close_shared()
   for _, id in ipairs(self.ids) do close_node(self, id) end
   self:remove_temporary()
 end

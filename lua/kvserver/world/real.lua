@@ -16,6 +16,7 @@ local tasks = require "kvserver.world.tasks"
 local M = {}
 
 local SEGMENT_BYTES <const> = 4 << 20 -- unless the scenario says: each node fills a spare, and what fails is kept
+local READY_MS <const> = 1000 -- for a node to say whether it is
 local ROT_SEED <const> = 11 -- beside the world's own, of which clients and nemesis draw
 local GIVEN_BY_WORLD <const> = {
   id = true, listen = true, peers = true, data = true, enable_faults = true, admin_socket = true,
@@ -29,8 +30,6 @@ local FEATURES <const> = {
   ["net.link"] = true, ["net.drop_next"] = true, ["net.hold"] = true,
 }
 for feature in pairs(NEEDS_DISK) do FEATURES[feature] = true end
-
-local READY_MS <const> = 1000 -- for an answer about it
 
 local World = {}
 M.World = World
@@ -61,7 +60,7 @@ end
 function M.open(class, spec, own)
   local self = setmetatable({
     name = own.name, seed = spec.seed or 1, config = check_config(spec.config), ids = {}, addresses = {}, starts = {},
-    missing = own.missing, tasks = tasks.new(own.poll_ms), queued = {}, closed = false,
+    missing = own.missing, tasks = tasks.new(own.poll_ms), queued = {},
   }, class)
   for i = 1, spec.nodes do
     local id <const> = "n" .. i
@@ -175,12 +174,14 @@ function World:status(id)
   return status
 end
 
--- ---- requests ----
-
+--- Whether it is fit for work, as `GET /readyz` says.
 function World:ready(id)
+  if self:state(id) ~= "up" then return false end
   local answer <const> = self:http(id, "GET", "/readyz", { timeout_ms = READY_MS })
   return answer ~= nil and answer.status == 200
 end
+
+-- ---- requests ----
 
 function World:operate(id, op, timeout_ms)
   return self.requests:operate(id, op, timeout_ms)
@@ -228,14 +229,10 @@ end
 
 -- ---- the end ----
 
---- Ends what the worlds share, once.
--- @treturn boolean whether it was open
+--- Ends what the worlds share. Any number of times, as close itself.
 function World:close_shared()
-  if self.closed then return false end
-  self.closed = true
   self.tasks:close()
   self.requests:close()
-  return true
 end
 
 --- Behind the end of all nodes.
