@@ -4,8 +4,8 @@
 --     local seen = sight.watch(c)
 --     kv.sometimes("a snapshot is installed", seen.snapshot_installed)
 --
--- All of it is told from what nodes say of themselves, looked at now and then: what begins and ends between two looks is
--- not seen.
+-- All of it is told from what nodes say of themselves, looked at now and then: what begins and ends between two looks
+-- is not seen.
 local M = {}
 
 local LOOK_MS <const> = 30 -- between two looks, at least
