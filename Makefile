@@ -91,7 +91,8 @@ FUZZ_TARGETS := $(patsubst spec/fuzz/%.c,$(BUILD)/%,$(sort $(wildcard spec/fuzz/
 
 # ---- the program ----
 
-.PHONY: all program native run test specs check mutants torture fuzz fuzz-now bench install clean help FORCE
+.PHONY: all program native run test specs check mutants torture scenarios reference fuzz fuzz-now bench install clean
+.PHONY: help FORCE
 .PHONY: lint lint-format lint-includes lint-purity lint-words lint-lua lint-tidy deps deps-lint deps-fuzz deps-bench
 # The specs' modules, too, so that `make && busted` works.
 all: program native
@@ -203,6 +204,15 @@ torture: deps
 	+@$(AGAIN) all
 	@$(BUILD)/kvserver --script scenarios/torture.lua $(ARGS)
 
+# The scenarios, told with many seeds in the simulator and once with processes. ARGS="--seeds 1..1000 --only chaos"
+scenarios: deps
+	+@$(AGAIN) program
+	@$(BUILD)/kvserver --script scenarios/all.lua $(ARGS)
+
+# The verbs of the scenario language, from their comments into scenarios/README.md.
+reference: program
+	@$(BUILD)/kvserver --script spec/scenario/write_reference.lua
+
 # ---- lint ----
 
 TIDY := $(SOURCES:%.c=$(BUILD)/lint/%.tidy)
@@ -287,6 +297,8 @@ make lint         format, static analysis, luacheck, the include table, the puri
 make check        lint, test, test under both sanitizers
 make mutants      plant known bugs one at a time; the simulator must find each
 make torture      durable nodes under load, killed, their power cut: nothing acknowledged may be lost
+make scenarios    tell the stories of scenarios/ with many seeds      ARGS="--seeds 1..1000 --only chaos"
+make reference    the verbs of the scenario language, from their comments into scenarios/README.md
 make fuzz         fuzz the readers of bytes from outside               FUZZ_SECONDS=60 each
 make bench        measure it beside nginx, etcd and Redis, against the goals   BENCHES="http cluster failover durable catchup"
 make deps         install what run and test need; deps-lint, deps-fuzz, deps-bench the rest

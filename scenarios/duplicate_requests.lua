@@ -13,7 +13,7 @@ local function check_again(c, client)
   return function()
     local again <const> = client:again()
     assert.is_true(again.ok)
-    assert.equal("same", again.replay)
+    assert.equal("same", again.replay, "the request was done again")
     assert.equal("of somebody else", c:client():get("k").value)
   end
 end

@@ -33,7 +33,7 @@ kv.scenario("a follower that was away too long gets a snapshot", options, functi
   assert.is_true(leader:transfer(away))
   away:wait_role("leader", { within = "5s" })
   local again <const> = client:again()
-  assert.equal("same", again.replay)
+  assert.equal("same", again.replay, "the snapshot did not tell what its client was answered")
   assert.equal(away.id, again.node)
   assert.equal("second", client:get("once").value)
 

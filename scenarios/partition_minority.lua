@@ -28,8 +28,8 @@ kv.scenario("a minority stops, the majority goes on", { nodes = 5, timeout = "60
   c:wait_converged { within = "10s" }
   kv.sleep "1s"
   load:stop()
-  assert.equal(new.id, c:wait_leader().id)
-  assert.equal(term, new:status().term)
+  assert.equal(new.id, c:wait_leader().id, "who came back became leader")
+  assert.equal(term, new:status().term, "who came back had another one elected")
 
   check.linearizable(load.history)
   check.exactly_once(load.history)

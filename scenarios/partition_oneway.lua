@@ -26,8 +26,8 @@ kv.scenario("a deaf follower unseats nobody", { nodes = 3, timeout = "60s" }, fu
   deafen(c, deaf)
   deaf:wait_role "candidate"
   kv.sleep "3s"
+  assert.equal(term, leader:status().term, "a node that hears nobody had another leader elected")
   assert.equal("leader", leader:status().role)
-  assert.equal(term, leader:status().term)
 
   c.net:heal()
   c:wait_converged { within = "10s" }

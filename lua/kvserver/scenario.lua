@@ -110,7 +110,7 @@ end
 
 --- Does something beside the story, which goes on. An error in it ends the scenario; with the story it ends, too.
 -- @verb kv.spawn(f, ...)
--- @tparam function f
+-- @tparam function f what it does
 -- @param ... its arguments
 -- @return a handle: `:join()` waits for it and returns what f returned, `:cancel()` ends it
 function M.spawn(f, ...)
@@ -119,9 +119,12 @@ end
 
 --- Waits until a condition holds, or fails.
 -- @verb kv.eventually(name, within, f)
+-- @tparam string name the condition in words, for the failure
+-- @tparam string within how long at most
+-- @tparam function f the condition; it may use verbs that wait
 -- @return what f returned
 function M.eventually(name, within, f)
-  return current().cluster:await(within, function() return "not " .. name end, f)
+  return current().cluster:await(within, function() return name .. ": not" end, f)
 end
 
 --- Something that holds from now on to the end. It is asked every few milliseconds.
@@ -132,8 +135,10 @@ function M.always(name, f)
   current():watch("always", name, f)
 end
 
---- Something that must not happen from now on.
+--- Something that must not happen from now on. It is asked as kv.always is.
 -- @verb kv.never(name, f)
+-- @tparam string name
+-- @tparam function f returns whether it has happened
 function M.never(name, f)
   current():watch("never", name, f)
 end
@@ -141,6 +146,8 @@ end
 --- Something that should happen, if not in each telling, then in one of many seeds: a campaign in which it never did
 -- fails.
 -- @verb kv.sometimes(name, f)
+-- @tparam string name
+-- @tparam function f returns whether it has happened; it is asked as kv.always is, and once more in the end
 function M.sometimes(name, f)
   current():watch("sometimes", name, f)
 end

@@ -11,7 +11,7 @@ local ATTEMPT_MS <const> = 1000 -- of the first request, when there may be anoth
 local PAUSE_MS <const> = 20 -- before a node is asked again
 local RETRY <const> = { none = true, same_seq = true }
 
---- Makes a client. `c:client` does this.
+--- A client that asks as it is told, and writes what it saw into the history of the cluster.
 -- @verb c:client{id=, via=, read=, timeout="5s", retry="same_seq"}
 -- @tparam table cluster
 -- @tparam[opt] table options id (its client_id, one that nobody else has; false: it has none, and its writes are not

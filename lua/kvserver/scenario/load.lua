@@ -100,7 +100,7 @@ local function work(self)
   end
 end
 
---- Starts clients that put load on the cluster. `c:load` does this.
+--- Starts clients that put load on the cluster, until they are stopped.
 -- @verb c:load{clients=8, keys=16, mix={put=5, get=3, cas=2}, read=, retry=, think="10ms"}
 -- @tparam table cluster
 -- @tparam[opt] table options clients, keys (how many), mix (how often put, get, cas, delete, mput, mget), think (the

@@ -142,7 +142,7 @@ local function work(self, kind, options)
   end
 end
 
---- Starts faults at random. `c:nemesis` does this. A minority is disturbed at a time; networks are cut in any way.
+--- Starts faults at random. A minority of the nodes is disturbed at a time; networks are cut in any way.
 -- @verb c:nemesis{kill={every="2s", lasts="1s", keep=}, partition={kinds=}, pause={}, disk={kinds=, by=}}
 -- @tparam table cluster
 -- @tparam table spec per kind a table of options: every (on average), lasts (on average); keep (true: what was not

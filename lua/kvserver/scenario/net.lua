@@ -83,6 +83,7 @@ end
 
 --- Messages are kept on their way until release.
 -- @verb c.net:hold{from=, to=, type=}
+-- @tparam table which from, to (nodes), type (as of drop_next; in sim only)
 function Net:hold(which)
   self.cluster:need "net.hold"
   self.held = self.held or {}

@@ -120,6 +120,9 @@ end
 
 --- One HTTP request, answered as it is (not in sim).
 -- @verb n:http(method, path, options)
+-- @tparam string method
+-- @tparam string path with its query
+-- @tparam[opt] table options headers, body, timeout_ms
 -- @treturn ?table status, headers, body; or nil, kind and text
 function Node:http(method, path, options)
   self.cluster:need "http"
@@ -138,8 +141,11 @@ function Node:log(pattern)
   return lines
 end
 
---- Entries of its Raft log: {{index=, term=, op=, ...}, ...}.
+--- Entries of its Raft log.
 -- @verb n:raft_log(from, to)
+-- @tparam[opt] integer from the first index (the first that there is)
+-- @tparam[opt] integer to the last index (the last that there is)
+-- @treturn table {{index=, term=, op=, key=, ...}, ...}
 function Node:raft_log(from, to)
   self.cluster:need "raft_log"
   return self.world:raft_log(self.id, from, to)
