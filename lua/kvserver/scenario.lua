@@ -38,6 +38,15 @@ local function current()
   return story.current() or error("only inside of a scenario", 3)
 end
 
+local by_hand -- the cluster that kv.cluster made last
+
+-- The world whose time counts: of the story that is told, else of the cluster that was made by hand; nil: none.
+local function world()
+  local telling <const> = story.current()
+  local of <const> = telling and telling.cluster or by_hand
+  return of and not of.is_gone and of.world or nil
+end
+
 -- ---- scenarios ----
 
 --- Declares a scenario.
@@ -63,11 +72,13 @@ function M.finish(arguments)
   return require("kvserver.scenario.runner").run(M.list, arguments)
 end
 
---- A cluster by hand, whose nodes do not run yet: for specs and the console. Use it as a `<close>` variable.
+--- A cluster by hand, whose nodes do not run yet: for specs and the console. Use it as a `<close>` variable. As long as
+-- no scenario is told, kv.now and kv.sleep mean its time.
 -- @verb kv.cluster{nodes=3, world="sim", config=, seed=1}
 -- @return the cluster
 function M.cluster(spec)
-  return cluster.new(spec or {})
+  by_hand = cluster.new(spec or {})
+  return by_hand
 end
 
 -- ---- inside of one ----
@@ -87,16 +98,15 @@ end
 --- Milliseconds of the scenario's clock since its beginning.
 -- @verb kv.now()
 function M.now()
-  local telling <const> = story.current()
-  return telling and telling.cluster.world:now() or task.now_ms()
+  local here <const> = world()
+  return here and here:now() or task.now_ms()
 end
 
 --- Waits so long, in the scenario's time. To wait for something, use a verb that says for what.
 -- @verb kv.sleep("1s")
 function M.sleep(text)
-  local telling <const> = story.current()
-  local ms <const> = duration.ms(text)
-  if telling then telling.cluster.world:sleep(ms) else task.sleep(ms) end
+  local here <const>, ms <const> = world(), duration.ms(text)
+  if here then here:sleep(ms) else task.sleep(ms) end
 end
 
 --- How long something is to go on: what the option --for says, else the default. The timeout of the whole grows with

@@ -94,6 +94,7 @@ end
 --- Ends all nodes at once and lets go of everything.
 -- @verb c:destroy()
 function Cluster:destroy()
+  self.is_gone = true
   self.world:close()
 end
 
