@@ -237,16 +237,8 @@ end
 -- @treturn number the longest gap in milliseconds
 function M.availability(history, options)
   local limit <const> = duration.ms(options.max_gap)
-  local moments = {}
-  for _, op in ipairs(history) do
-    if op.outcome == "ok" and (not options.kind or op.kind == options.kind) then moments[#moments + 1] = op.returned end
-  end
-  table.sort(moments)
-  local longest, at = 0, 0
-  for i = 2, #moments do
-    if moments[i] - moments[i - 1] > longest then longest, at = moments[i] - moments[i - 1], moments[i - 1] end
-  end
-  if #moments < 2 then fail "availability: hardly anything was answered" end
+  local longest, at = history:longest_gap(options.kind)
+  if not longest then fail "availability: hardly anything was answered" end
   if longest > limit then
     fail("no operation was answered for %.0f ms, from %.1f ms on; at most %s is allowed", longest, at, options.max_gap)
   end

@@ -127,6 +127,7 @@ local function strike(self, kind, options)
   local node, undo = kinds[kind](self, options)
   if not undo then return end
   self.counts[kind] = (self.counts[kind] or 0) + 1
+  self.cluster:count(kind)
   if node then self.disturbed[node.id] = true end
   local lasts <const> = duration.ms(options.lasts, LASTS)
   local over <const> = self.cluster.world:now() + lasts * (0.5 + self.random())
