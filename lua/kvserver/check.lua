@@ -4,6 +4,7 @@
 --     kv.always("raft safety", check.raft(c))
 --     check.linearizable(load.history)
 local linear = require "kvserver.linear"
+local operations = require "kvserver.scenario.history"
 local safety = require "kvserver.scenario.safety"
 local story = require "kvserver.scenario.story"
 local duration = require "kvserver.scenario.duration"
@@ -237,7 +238,7 @@ end
 -- @treturn number the longest gap in milliseconds
 function M.availability(history, options)
   local limit <const> = duration.ms(options.max_gap)
-  local longest, at = history:longest_gap(options.kind)
+  local longest, at = operations.longest_gap(history, options.kind)
   if not longest then fail "availability: hardly anything was answered" end
   if longest > limit then
     fail("no operation was answered for %.0f ms, from %.1f ms on; at most %s is allowed", longest, at, options.max_gap)

@@ -15,11 +15,7 @@ describe("figures", function()
 end)
 
 describe("the longest time without an answer", function()
-  local function gap(list, kind)
-    local h = history.new {}
-    table.move(list, 1, #list, 1, h)
-    return h:longest_gap(kind)
-  end
+  local gap <const> = history.longest_gap
 
   it("is between two answers, in the order of their times", function()
     local longest, at = gap { answered(400), answered(100), answered(150) }

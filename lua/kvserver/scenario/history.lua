@@ -31,12 +31,13 @@ function History:batch()
 end
 
 --- The longest time without an answer, between two of them.
+-- @tparam table list operations, as those of a history
 -- @tparam[opt] string kind only of these operations
 -- @treturn ?number milliseconds; nil when hardly anything was answered
 -- @treturn ?number when it began
-function History:longest_gap(kind)
+function M.longest_gap(list, kind)
   local moments = {}
-  for _, op in ipairs(self) do
+  for _, op in ipairs(list) do
     if op.outcome == "ok" and (not kind or op.kind == kind) then moments[#moments + 1] = op.returned end
   end
   table.sort(moments)

@@ -3,6 +3,7 @@
 -- One story at a time: verbs without a cluster (kv.sleep, kv.mark, ...) belong to the current one.
 local cluster = require "kvserver.scenario.cluster"
 local duration = require "kvserver.scenario.duration"
+local history = require "kvserver.scenario.history"
 local sandbox = require "kvserver.sim.sandbox"
 
 local M = {}
@@ -172,7 +173,7 @@ function M.tell(name, options, f, how)
   result.cluster = self.cluster
   result.history = self.cluster and self.cluster.history or {}
   result.figures = self.cluster and self.cluster.figures or {}
-  result.gap_ms = self.cluster and self.cluster.history:longest_gap() or nil
+  result.gap_ms = self.cluster and history.longest_gap(self.cluster.history) or nil
   result.ms = self.cluster and self.cluster.world:now() or 0
   result.events = self.cluster and self.cluster.world.events and self.cluster.world:events() or nil
   current = nil
