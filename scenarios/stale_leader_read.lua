@@ -37,6 +37,7 @@ kv.scenario("a leader that is cut off answers no read", { nodes = 3, timeout = "
     over = true
     watcher:join()
 
+    check.linearizable(c.history)
     assert.is_true(reads > 10)
     assert.equal("old", c:client { via = old, read = "stale" }:get("k").value)
     check.linearizable(c.history)

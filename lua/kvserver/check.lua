@@ -4,6 +4,7 @@
 --     kv.always("raft safety", check.raft(c))
 --     check.linearizable(load.history)
 local linear = require "kvserver.linear"
+local operations = require "kvserver.scenario.history"
 local safety = require "kvserver.scenario.safety"
 local story = require "kvserver.scenario.story"
 local duration = require "kvserver.scenario.duration"
@@ -131,8 +132,31 @@ local function find_return(list)
   return nil
 end
 
---- No write took effect twice: what was overwritten does not come back by itself. For histories in which no value is
--- written twice, as those of c:load.
+local function place(key, value)
+  return key .. "\0" .. (value or "")
+end
+
+-- A cas and a read that do not go together, if each write is done once. Either the cas was refused, though what it
+-- would have written was seen: it was done, and then done again, when it was no longer what the client wanted. Or it
+-- took the place of a value that was seen behind it. What of the two it is, in words.
+local function find_odd_cas(history)
+  local refused, replaced = {}, {}
+  for _, op in ipairs(history) do
+    local answered <const> = op.kind == "cas" and op.outcome == "ok"
+    if answered and op.saw then replaced[place(op.key, op.expected)] = op end
+    if answered and not op.saw then refused[place(op.key, op.value)] = op end
+  end
+  for _, op in ipairs(history) do
+    local seen <const> = op.kind == "get" and op.outcome == "ok" and not op.stale and op.saw and place(op.key, op.saw)
+    local cas <const> = seen and replaced[seen]
+    if refused[seen] then return refused[seen], op, "was refused, though what it wrote was seen" end
+    if cas and cas.returned < op.called then return cas, op, "took the place of what was seen behind it" end
+  end
+  return nil
+end
+
+--- No write took effect twice: what was overwritten does not come back by itself, and what was refused was not done.
+-- For histories in which no value is written twice, as those of c:load.
 -- @verb check.exactly_once(history)
 -- @tparam table history
 function M.exactly_once(history)
@@ -145,6 +169,11 @@ function M.exactly_once(history)
         between.saw or "nothing", again.saw, writer and timeline.sentence(writer) or "nobody wrote it",
         timeline.draw(history, { again, between, before, writer }))
     end
+  end
+  local cas, seen, why = find_odd_cas(history)
+  if cas then
+    fail("a write took effect twice: %s %s\n  %s\n  seen: %s\n%s", timeline.what(cas), why, timeline.sentence(cas),
+      timeline.sentence(seen), timeline.draw(history, { cas, seen }))
   end
   passed "no write took effect twice"
 end
@@ -209,16 +238,8 @@ end
 -- @treturn number the longest gap in milliseconds
 function M.availability(history, options)
   local limit <const> = duration.ms(options.max_gap)
-  local moments = {}
-  for _, op in ipairs(history) do
-    if op.outcome == "ok" and (not options.kind or op.kind == options.kind) then moments[#moments + 1] = op.returned end
-  end
-  table.sort(moments)
-  local longest, at = 0, 0
-  for i = 2, #moments do
-    if moments[i] - moments[i - 1] > longest then longest, at = moments[i] - moments[i - 1], moments[i - 1] end
-  end
-  if #moments < 2 then fail "availability: hardly anything was answered" end
+  local longest, at = operations.longest_gap(history, options.kind)
+  if not longest then fail "availability: hardly anything was answered" end
   if longest > limit then
     fail("no operation was answered for %.0f ms, from %.1f ms on; at most %s is allowed", longest, at, options.max_gap)
   end

@@ -1,9 +1,11 @@
 local detectors = require "spec.mutants.detectors"
 local edits = require "spec.mutants.edits"
 local mutants = require "spec.mutants.list"
+local stories = require "spec.mutants.stories"
 local syncs = require "spec.mutants.syncs"
 
-local all <const> = table.move(syncs, 1, #syncs, #mutants + 1, table.move(mutants, 1, #mutants, 1, {}))
+local all <const> = {}
+for _, list in ipairs { mutants, syncs, stories } do table.move(list, 1, #list, #all + 1, all) end
 
 local function read_file(path)
   local file <close> = assert(io.open(path, "rb"))
@@ -31,7 +33,7 @@ describe("the planted bugs", function()
       assert.is_string(mutant.seen, mutant.name)
       assert.is_true(mutant.torture or #mutant.expect > 0)
       for _, name in ipairs(mutant.expect or {}) do
-        assert.is_true(mutant.spec and mutant.expect[2] == nil or known[name], name)
+        assert.is_true((mutant.spec or mutant.story) and mutant.expect[2] == nil or known[name], name)
         if mutant.spec then assert.is_truthy(read_file(mutant.spec):find(name, 1, true), name) end
       end
     end
@@ -89,5 +91,15 @@ describe("a failure of the campaign", function()
     assert.equal("stale read", detectors.of("at 3.1 s: n1: stale read: it answers from index 4"))
     assert.equal("calm", detectors.of("calm: the term went from 3 to 4"))
     assert.equal("unknown", detectors.of("something else"))
+  end)
+end)
+
+describe("the planted bugs of scenarios", function()
+  it("are there for each check", function()
+    local found = {}
+    for _, mutant in ipairs(stories) do found[mutant.name:match "^story%-([%a_]+)"] = true end
+    for name, f in pairs(require "kvserver.check") do
+      if type(f) == "function" then assert.is_true(found[name], name) end
+    end
   end)
 end)

@@ -153,7 +153,10 @@ end
 -- real nodes, in one of a few tellings.
 local function tell(kvserver, story, ...)
   return process.run {
-    args = { kvserver, "--script", story.file, "--world", story.world, "--quiet", ... }, timeout_ms = RUN_TIMEOUT_MS,
+    args = {
+      kvserver, "--script", story.file, "--world", story.world, "--only", story.only or ".", "--quiet", ...,
+    },
+    timeout_ms = RUN_TIMEOUT_MS,
   }
 end
 

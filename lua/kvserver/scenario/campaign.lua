@@ -2,6 +2,7 @@
 --
 -- Children of this program tell it for a piece of the seeds each, and print a line of JSON per seed; this one adds them
 -- up. What kv.sometimes hopes for must have happened in one seed at least, if there were enough of them to tell.
+local figures = require "kvserver.scenario.figures"
 local json = require "kvserver.json"
 local process = require "kvserver.process"
 local task = require "kvserver.task"
@@ -28,7 +29,8 @@ function M.work(list, options, tell)
     local result = tell(list[1], options, seed)
     print(LINE_MARK .. json.encode {
       seed = seed, verdict = result.verdict, why = result.why and tostring(result.why), ms = result.ms,
-      operations = #result.history, happened = result.happened, kept = result.kept, digest = result.digest,
+      operations = #result.history, happened = result.happened, kept = result.kept,
+      figures = result.figures, gap_ms = result.gap_ms,
     })
     if result.verdict == "fail" then return 1 end
   end
@@ -58,6 +60,8 @@ function Campaign:add(line)
   self.ms = self.ms + one.ms
   self.operations = self.operations + one.operations
   self.verdicts[one.verdict] = (self.verdicts[one.verdict] or 0) + 1
+  for name, count in pairs(one.figures) do self.figures[name] = (self.figures[name] or 0) + count end
+  self.gap_ms = math.max(self.gap_ms or 0, one.gap_ms or 0)
   for name, happened in pairs(one.happened) do
     self.happened[name] = (self.happened[name] or 0) + (happened and 1 or 0)
   end
@@ -122,8 +126,9 @@ local function never_happened(self)
 end
 
 local function print_sum(self, wall_s)
-  print(("%d seeds in %.1f s, %.1f/s; %.0f s of virtual time, %d operations"):format(self.done, wall_s,
-    self.done / wall_s, self.ms / 1000, self.operations))
+  print(("%d seeds in %.1f s, %.1f/s; %.0f s of virtual time"):format(self.done, wall_s, self.done / wall_s,
+    self.ms / 1000))
+  print("  " .. figures.text(self.figures, self.operations, self.gap_ms))
   for _, name in ipairs(names_of(self.happened)) do
     print(("  sometimes %s: in %d seeds"):format(name, self.happened[name]))
   end
@@ -147,7 +152,7 @@ function M.run(scenario, options, replay)
   local self = setmetatable({
     scenario = scenario, options = options, next_seed = options.seeds.first, last = options.seeds.last,
     count = options.seeds.last - options.seeds.first + 1, done = 0, ms = 0, operations = 0, verdicts = {},
-    happened = {},
+    happened = {}, figures = {},
   }, Campaign)
   print(("%s (sim, seeds %d to %d)"):format(scenario.name, options.seeds.first, options.seeds.last))
   local started <const> = uv.hrtime()

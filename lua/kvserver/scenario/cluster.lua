@@ -24,7 +24,9 @@ function M.new(spec)
   local world = worlds.open(spec.world or "sim", {
     nodes = spec.nodes or 3, seed = spec.seed or 1, config = spec.config, directory = spec.directory,
   })
-  local self = setmetatable({ world = world, by_id = {}, list = {}, say = spec.say or function() end }, Cluster)
+  local self = setmetatable({
+    world = world, by_id = {}, list = {}, figures = {}, say = spec.say or function() end,
+  }, Cluster)
   self.history = history.new(self)
   for i, id in ipairs(world.ids) do
     self.list[i] = node.new(self, id)
@@ -156,11 +158,20 @@ function Cluster:leader()
   return leader, leader and term
 end
 
+--- Counts something for the figures of the telling.
+-- @tparam string name
+function Cluster:count(name)
+  self.figures[name] = (self.figures[name] or 0) + 1
+end
+
 --- Says who leads, when somebody else does than was said last.
 function Cluster:tell_leader()
   local leader, term = self:leader()
   local now <const> = leader and leader.id .. term
-  if leader and now ~= self.told_leader then self.say("%s leads in term %d", leader.id, term) end
+  if leader and now ~= self.told_leader then
+    self:count "leader"
+    self.say("%s leads in term %d", leader.id, term)
+  end
   self.told_leader = now or self.told_leader
 end
 

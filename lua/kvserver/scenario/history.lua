@@ -30,6 +30,25 @@ function History:batch()
   return self.batches
 end
 
+--- The longest time without an answer, between two of them.
+-- @tparam table list operations, as those of a history
+-- @tparam[opt] string kind only of these operations
+-- @treturn ?number milliseconds; nil when hardly anything was answered
+-- @treturn ?number when it began
+function M.longest_gap(list, kind)
+  local moments = {}
+  for _, op in ipairs(list) do
+    if op.outcome == "ok" and (not kind or op.kind == kind) then moments[#moments + 1] = op.returned end
+  end
+  table.sort(moments)
+  local longest, at
+  for i = 2, #moments do
+    local gap <const> = moments[i] - moments[i - 1]
+    if gap > (longest or -1) then longest, at = gap, moments[i - 1] end
+  end
+  return longest, at
+end
+
 --- How many ended how.
 -- @treturn table ok, fail, unknown, and kind -> how many
 function History:counts()

@@ -138,6 +138,7 @@ local function strike(self, kind, options)
   local node, undo = kinds[kind](self, options)
   if not undo then return end
   self.counts[kind] = (self.counts[kind] or 0) + 1
+  self.cluster:count(kind)
   local lasts <const> = duration.ms(options.lasts, LASTS)
   local over <const> = self.cluster.world:now() + lasts * (0.5 + self.random())
   self.cluster.world:wait_until(function() return self.stopped end, over - self.cluster.world:now())

@@ -1,7 +1,7 @@
 --- What is kept of a telling. A folder per telling, SCENARIO-WORLD-SEED, in the folder of `--report`, with `latest` as
 -- a link to the newest:
 --
---   verdict.json     name, world, seed, verdict, why, ms, operations, happened, replay (the command line)
+--   verdict.json     name, world, seed, verdict, why, ms, operations, figures, gap_ms, happened, replay
 --   account.txt      the account, as it was printed
 --   history.jsonl    a line per client operation, in the order of their beginnings (kvserver.scenario.history)
 --   trace.jsonl      a line per event: in sim all of them, elsewhere the account
@@ -121,6 +121,7 @@ function M.write(folder, result)
   write_lines(folder.path .. "/verdict.json", { json.encode {
     name = result.name, world = result.world, seed = result.seed, verdict = result.verdict, why = result.why,
     ms = result.ms, operations = #result.history, happened = result.happened,
+    figures = result.figures, gap_ms = result.gap_ms,
     replay = result.replay,
   } })
   write_lines(folder.path .. "/account.txt", account_lines(result))

@@ -1,6 +1,7 @@
 --- The command line of scenarios: which are told, in which world, with which seed; and what is printed.
 local campaign = require "kvserver.scenario.campaign"
 local duration = require "kvserver.scenario.duration"
+local figures = require "kvserver.scenario.figures"
 local prompt = require "kvserver.scenario.prompt"
 local report = require "kvserver.scenario.report"
 local story = require "kvserver.scenario.story"
@@ -129,7 +130,7 @@ local function tell(scenario, options, seed)
   local worlds_of <const> = scenario.options.worlds
   if worlds_of and not is_in(worlds_of, options.world) then
     return { name = scenario.name, world = options.world, seed = seed, verdict = "skipped", lines = {}, history = {},
-      happened = {}, ms = 0, why = "it is only for " .. table.concat(worlds_of, ", ") }
+      happened = {}, figures = {}, ms = 0, why = "it is only for " .. table.concat(worlds_of, ", ") }
   end
   local folder <close> = report.open(options, scenario, seed)
   local result = story.tell(scenario.name, scenario.options, scenario.f, {
@@ -147,6 +148,7 @@ local function print_verdict(result, wall_ms)
   print(("%s: %s, %s of its time, %s of ours"):format(result.verdict:upper(), result.name, duration.text(result.ms),
     duration.text(wall_ms)))
   if result.why then print((tostring(result.why):gsub("[^\n]+", "  %0"))) end
+  if #result.history > 0 then print("  " .. figures.text(result.figures, #result.history, result.gap_ms)) end
 end
 
 local function tell_and_print(scenario, options, seed)

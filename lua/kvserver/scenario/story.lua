@@ -3,6 +3,7 @@
 -- One story at a time: verbs without a cluster (kv.sleep, kv.mark, ...) belong to the current one.
 local cluster = require "kvserver.scenario.cluster"
 local duration = require "kvserver.scenario.duration"
+local history = require "kvserver.scenario.history"
 local sandbox = require "kvserver.sim.sandbox"
 
 local M = {}
@@ -139,7 +140,8 @@ end
 -- @tparam table how world, seed, directory, listener (gets each line of the account: at, text); stop_at (the number
 -- of an event) and on_stop (gets the cluster in front of that event); for_time (what Story:duration gives)
 -- @treturn table name, world, seed, verdict ("pass", "fail", "undecided", "skipped"), why, lines, history, happened,
--- ms, events (in sim), and the cluster's world, still open: close the result
+-- ms, figures (what was counted: name -> how many), gap_ms (the longest time without an answer), events (in sim), and
+-- the cluster's world, still open: close the result
 function M.tell(name, options, f, how)
   assert(not current, "a scenario inside a scenario")
   local self = setmetatable({
@@ -170,6 +172,8 @@ function M.tell(name, options, f, how)
   result.verdict, result.why = judge(self, ok, why, trace)
   result.cluster = self.cluster
   result.history = self.cluster and self.cluster.history or {}
+  result.figures = self.cluster and self.cluster.figures or {}
+  result.gap_ms = self.cluster and history.longest_gap(self.cluster.history) or nil
   result.ms = self.cluster and self.cluster.world:now() or 0
   result.events = self.cluster and self.cluster.world.events and self.cluster.world:events() or nil
   current = nil
