@@ -24,7 +24,7 @@ kv.scenario("a request that comes twice is done once", { nodes = 3, timeout = "6
   local client = c:client()
   client:put("other", "x")
   assert.equal(1, client:delete("other").deleted)
-  assert.equal(1, client:again().deleted)
+  assert.equal(1, client:again().deleted, "the delete was done again")
   local ask_again <const> = check_again(c, client)
   ask_again()
   assert.equal("older", client:again(1).replay)
@@ -46,7 +46,7 @@ end)
 kv.scenario("a request that is asked again at the next leader is done once", { nodes = 3, timeout = "60s" },
   function(c)
     kv.always("raft safety", check.raft(c))
-    local load = c:load { clients = 8, keys = 4, mix = { put = 6, cas = 2, get = 4 }, think = "20ms", timeout = "20s" }
+    local load = c:load { clients = 12, keys = 2, mix = { put = 4, get = 6 }, think = "20ms", timeout = "20s" }
     for _ = 1, 3 do
       kv.sleep "200ms"
       local leader <const> = c:wait_leader()
