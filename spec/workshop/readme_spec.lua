@@ -106,6 +106,18 @@ describe("README.md", function()
       answers)
   end)
 
+  it("tells of the laboratory as it is told", function()
+    local account = read_readme():match "\n```\n(failover keeps every acknowledged write .-)```"
+    local told = process.run {
+      args = { process.self(), "--script", "scenarios/failover.lua", "--seed", "1" }, timeout_ms = 10000,
+    }
+    local function without_ours(text)
+      return (text:gsub("[%d.]+ m?s of ours", ""))
+    end
+    assert.equal(without_ours(account), without_ours(told.stdout))
+    assert.equal(0, told.code)
+  end)
+
   it("has an example of a script that runs", function()
     local example = read_readme():match("\n```lua\n(.-)```")
     local result = process.run { args = { process.self(), "-" }, stdin = example, timeout_ms = 10000 }
