@@ -1,5 +1,6 @@
---- A leader dies in the middle of its work, and its power with it: another one takes over within three seconds, and
--- every write that was acknowledged is there, once.
+-- A leader dies in the middle of its work, and its power with it: another one takes over within three seconds, and
+-- every write that was acknowledged is there, once. It would fail if a leader acknowledged what a majority does not
+-- have on disk, or if a request that is asked again at the next leader were done twice.
 --
 --     kvserver --script scenarios/failover.lua [--world sim|inproc|child]
 local kv = require "kvserver.scenario"

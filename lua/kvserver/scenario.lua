@@ -153,8 +153,8 @@ function M.never(name, f)
   current():watch("never", name, f)
 end
 
---- Something that should happen, if not in each telling, then in one of many seeds: a campaign in which it never did
--- fails.
+--- Something that should happen, if not in each telling, then in one of many seeds: 50 seeds or more in which it never
+-- did are a failure.
 -- @verb kv.sometimes(name, f)
 -- @tparam string name
 -- @tparam function f returns whether it has happened; it is asked as kv.always is, and once more in the end

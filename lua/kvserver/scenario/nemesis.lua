@@ -25,11 +25,14 @@ local function draw(self, list)
   return #list > 0 and list[self.random(#list)] or nil
 end
 
--- The leader, for one fault in three; else anybody.
-local function draw_node(self, nodes)
-  local leader <const> = self.random(LEADER_ONCE_IN) == 1 and self.cluster:leader()
+-- The leader, for one fault in three: whom to prefer.
+local function favourite(self)
+  return self.random(LEADER_ONCE_IN) == 1 and self.cluster:leader() or nil
+end
+
+local function draw_node(self, nodes, preferred)
   for _, node in ipairs(nodes) do
-    if node == leader then return leader end
+    if node == preferred then return node end
   end
   return draw(self, nodes)
 end
@@ -42,10 +45,18 @@ local function healthy(self)
   return list
 end
 
+-- A node to disturb, which is marked before anybody else may look; nil when enough are disturbed already.
+local function claim(self)
+  local preferred <const> = favourite(self)
+  local node <const> = may_disturb(self) and draw_node(self, healthy(self), preferred)
+  if node then self.disturbed[node.id] = true end
+  return node or nil
+end
+
 local kinds = {}
 
 function kinds.kill(self, options)
-  local node <const> = may_disturb(self) and draw_node(self, healthy(self))
+  local node <const> = claim(self)
   if not node then return nil end
   local keeps <const> = options.keep == true or not self.cluster.world:can "lose_unsynced"
   node:kill { lose_unsynced = not keeps }
@@ -53,7 +64,7 @@ function kinds.kill(self, options)
 end
 
 function kinds.pause(self)
-  local node <const> = may_disturb(self) and draw_node(self, healthy(self))
+  local node <const> = claim(self)
   if not node then return nil end
   node:pause()
   return node, function() node:resume() end
@@ -88,8 +99,8 @@ end
 local WAYS <const> = { "isolate", "oneway", "halves", "flaky" }
 
 function kinds.partition(self, options)
-  local node <const> = not self.cut and draw_node(self, self.cluster:nodes())
-  if not node then return nil end
+  local node <const> = draw_node(self, self.cluster:nodes(), favourite(self))
+  if self.cut then return nil end
   self.cut = true
   ways_to_cut[draw(self, options.kinds or WAYS)](self, node)
   return nil, function()
@@ -108,7 +119,7 @@ end
 
 function kinds.disk(self, options)
   local what <const> = sick_disk(self, options)
-  local node <const> = what and may_disturb(self) and draw_node(self, healthy(self))
+  local node <const> = what and claim(self)
   if not node then return nil end
   if what == "slow" then node.disk:slow(options.by or "50ms") else node.disk:full() end
   return node, function() node.disk:restore() end
@@ -128,7 +139,6 @@ local function strike(self, kind, options)
   if not undo then return end
   self.counts[kind] = (self.counts[kind] or 0) + 1
   self.cluster:count(kind)
-  if node then self.disturbed[node.id] = true end
   local lasts <const> = duration.ms(options.lasts, LASTS)
   local over <const> = self.cluster.world:now() + lasts * (0.5 + self.random())
   self.cluster.world:wait_until(function() return self.stopped end, over - self.cluster.world:now())

@@ -161,6 +161,8 @@ local function tell_and_print(scenario, options, seed)
     print("  again: " .. result.replay)
     if result.events then print(("  look around in front of its end: add --until %d"):format(result.events)) end
   end
+  local aim <const> = options["until"]
+  if aim and result.events and result.events < aim - 1 then print(("  it ended before event %d"):format(aim)) end
   if result.kept then print("  kept: " .. result.kept) end
   return result
 end
