@@ -94,7 +94,9 @@ describe("README.md", function()
       elseif text:find("^build/kvserver .* &$") then
         jobs[#jobs + 1] = start_job(settings, text:sub(1, -3))
       elseif text:find("^kill %-9 %%%d$") then
-        jobs[tonumber(text:match("%d$"))]:kill()
+        local job <const> = jobs[tonumber(text:match("%d$"))]
+        job:kill()
+        assert(job:wait(10000)) -- whoever pastes is slower than the end of a process
       else
         wait_ready(text:match("http://[^/]+"))
         answers[#answers + 1] = run((text:gsub("^curl", "curl --silent", 1)))
