@@ -32,7 +32,7 @@ kv.scenario("a deaf follower unseats nobody", { nodes = 3, timeout = "60s" }, fu
   c.net:heal()
   c:wait_converged { within = "10s" }
   load:stop()
-  assert.equal(term, leader:status().term)
+  assert.equal(term, leader:status().term, "a node that heard nobody had another leader elected when it came back")
   check.availability(load.history, { max_gap = "1s" })
   check_all(c, load)
 end)

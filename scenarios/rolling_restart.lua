@@ -21,10 +21,10 @@ kv.scenario("a rolling restart keeps the service up", options, function(c)
   kv.sleep "500ms"
   load:stop()
 
+  check.availability(load.history, { max_gap = "900ms" })
   local new <const> = c:wait_leader()
   assert.not_equal(first.id, new.id)
   assert.equal(term + 1, new:status().term, "there was more than the one election of the hand-over")
-  check.availability(load.history, { max_gap = "900ms" })
   check.linearizable(load.history)
   check.exactly_once(load.history)
   check.no_acked_write_lost(load.history)

@@ -1,7 +1,7 @@
 -- One scenario with many seeds: the smallest that fails, and that it fails again the same way.
 local child = require "spec.support.child"
 
--- Seeds 17, 23 and 38 fail.
+-- Seeds 10, 11 and 38 fail: children that tell ten seeds each find 11 before 10.
 local STORY <const> = [[
 local kv = require "kvserver.scenario"
 kv.scenario("it fails of some seeds", { nodes = 1 }, function(c)
@@ -9,7 +9,7 @@ kv.scenario("it fails of some seeds", { nodes = 1 }, function(c)
   kv.sometimes("no seed at all", function() return NEVER end)
   c:client():put("k", tostring(kv.seed()))
   kv.sleep "100ms"
-  local bad = { [17] = true, [23] = true, [38] = true }
+  local bad = { [10] = true, [11] = true, [38] = true }
   assert.is_nil(bad[kv.seed()], "a bad seed")
 end)
 ]]
@@ -22,17 +22,17 @@ end
 
 describe("many seeds", function()
   it("name the smallest that fails, with the line that tells it again", function()
-    local result, path = told("true", "--seeds", "1..60")
+    local result, path = told("true", "--seeds", "1..60", "--jobs", "2")
     assert.equal(1, result.code)
-    assert.matches("FAIL: it fails of some seeds\n  seed 17: [^\n]*a bad seed", result.stdout)
-    assert.truthy(result.stdout:find(("  again: kvserver --script %s --world sim --seed 17\n"):format(path), 1, true))
+    assert.matches("FAIL: it fails of some seeds\n  seed 10: [^\n]*a bad seed", result.stdout)
+    assert.truthy(result.stdout:find(("  again: kvserver --script %s --world sim --seed 10\n"):format(path), 1, true))
     assert.matches("\n0 passed, 1 failed, 0 undecided, 0 skipped\n$", result.stdout)
   end)
 
   it("show with the failing one the same again, twice", function()
     local file <close> = child.file((STORY:gsub("NEVER", "true")))
     local function again()
-      local result = child.run { "--script", file.path, "--seed", "17" }
+      local result = child.run { "--script", file.path, "--seed", "10" }
       assert.equal(1, result.code)
       return (result.stdout:gsub("[%d.]+ m?s of ours", ""))
     end
@@ -58,7 +58,7 @@ describe("many seeds", function()
   end)
 
   it("that are few pass all the same then", function()
-    local result = told("false", "--seeds", "1..16")
+    local result = told("false", "--seeds", "201..216")
     assert.equal(0, result.code)
     assert.matches("\n  sometimes no seed at all: in 0 seeds\n", result.stdout)
   end)

@@ -132,6 +132,19 @@ describe("a client", function()
     end)
   end)
 
+  it("learns nothing about a write in doubt from the answer to a later one", function()
+    in_cluster(function(c, leader)
+      local client = c:client { via = leader, retry = "none", timeout = "100ms" }
+      for _, other in ipairs(c:others(leader)) do c.net:hold { from = other, to = leader } end
+      assert.equal("unknown", client:put("k", "v").outcome)
+      c.net:release()
+      c:wait_converged()
+      assert.equal("ok", client:put("k", "w").outcome)
+      assert.equal("older", client:again(1).replay)
+      assert.equal("unknown", c.history[1].outcome)
+    end)
+  end)
+
   it("refuses a policy of retries that there is not", function()
     in_cluster(function(c)
       assert.error_matches(function() c:client { retry = "often" } end, 'expected "same_seq" or "none", got often')

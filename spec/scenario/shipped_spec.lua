@@ -2,7 +2,7 @@
 -- with a few seeds.
 local process = require "kvserver.process"
 
-local SEEDS <const> = "1..3"
+local SEEDS <const> = "1..2"
 local TIMEOUT_MS <const> = 60000
 
 local function read(path)
