@@ -94,7 +94,9 @@ describe("README.md", function()
       elseif text:find("^build/kvserver .* &$") then
         jobs[#jobs + 1] = start_job(settings, text:sub(1, -3))
       elseif text:find("^kill %-9 %%%d$") then
-        jobs[tonumber(text:match("%d$"))]:kill()
+        local job <const> = jobs[tonumber(text:match("%d$"))]
+        job:kill()
+        assert(job:wait(10000)) -- whoever pastes is slower than the end of a process
       else
         wait_ready(text:match("http://[^/]+"))
         answers[#answers + 1] = run((text:gsub("^curl", "curl --silent", 1)))
@@ -104,6 +106,18 @@ describe("README.md", function()
     assert.matches('"leader_hint":{"leader_id":"n[123]"', table.remove(answers, 3))
     assert.same({ '{"ok":true}', '{"ok":true,"value":"hello"}', '{"ok":true}', '{"ok":true,"value":"hello again"}' },
       answers)
+  end)
+
+  it("tells of the laboratory as it is told", function()
+    local account = read_readme():match "\n```\n(failover keeps every acknowledged write .-)```"
+    local told = process.run {
+      args = { process.self(), "--script", "scenarios/failover.lua", "--seed", "1" }, timeout_ms = 10000,
+    }
+    local function without_ours(text)
+      return (text:gsub("[%d.]+ m?s of ours", ""))
+    end
+    assert.equal(without_ours(account), without_ours(told.stdout))
+    assert.equal(0, told.code)
   end)
 
   it("has an example of a script that runs", function()

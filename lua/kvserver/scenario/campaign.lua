@@ -61,7 +61,7 @@ function Campaign:add(line)
   self.operations = self.operations + one.operations
   self.verdicts[one.verdict] = (self.verdicts[one.verdict] or 0) + 1
   for name, count in pairs(one.figures) do self.figures[name] = (self.figures[name] or 0) + count end
-  self.gap_ms = math.max(self.gap_ms or 0, one.gap_ms or 0)
+  if one.gap_ms then self.gap_ms = math.max(self.gap_ms or 0, one.gap_ms) end
   for name, happened in pairs(one.happened) do
     self.happened[name] = (self.happened[name] or 0) + (happened and 1 or 0)
   end
