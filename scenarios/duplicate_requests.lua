@@ -46,7 +46,7 @@ end)
 kv.scenario("a request that is asked again at the next leader is done once", { nodes = 3, timeout = "60s" },
   function(c)
     kv.always("raft safety", check.raft(c))
-    local load = c:load { clients = 12, keys = 2, mix = { put = 4, get = 6 }, think = "20ms", timeout = "20s" }
+    local load = c:load { clients = 12, keys = 2, mix = { put = 4, cas = 2, get = 6 }, think = "30ms", timeout = "20s" }
     for _ = 1, 3 do
       kv.sleep "200ms"
       local leader <const> = c:wait_leader()
