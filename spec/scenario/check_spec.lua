@@ -98,6 +98,9 @@ describe("check.exactly_once", function()
     check.exactly_once(history(
       op("c2", "get", "k", 10, 30, { saw = "a" }), op("c3", "get", "k", 12, 40, { saw = "b" }),
       op("c4", "get", "k", 14, 50, { saw = "a" })))
+    check.exactly_once(history(
+      op("c2", "get", "k", 0, 5, { saw = "a" }), op("c3", "get", "k", 10, 30, { saw = "b" }),
+      op("c4", "get", "k", 12, 40, { saw = "a" })))
   end)
 
   it("names the value that came back, and its writer with all of its requests", function()

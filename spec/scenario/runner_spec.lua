@@ -119,11 +119,15 @@ describe("the runner", function()
   end)
 
   it("goes on by single events there, and shows the last ones", function()
-    local file <close> = child.file(STORIES)
-    local result = child.run({ "--script", file.path, "--only", "passes", "--seed", "1", "--until", "1" },
-      "step(2)\nprint 'so far:' trace(1)\nquit\nprint 'never'\n")
-    local shown <const>, last = result.stdout:match "Ctrl%-D ends%.\n(.-)\n2\nso far:\n([^\n]+)\n\n"
-    assert.equal(last, shown:match "([^\n]+)$")
+    local file <close> = child.file [[
+      local kv = require "kvserver.scenario"
+      kv.scenario("it has a network", { nodes = 3 }, function() kv.sleep "1s" end)
+    ]]
+    local result = child.run({ "--script", file.path, "--seed", "1", "--until", "40" },
+      "step(3)\nprint 'so far:' trace(3)\nquit\nprint 'never'\n")
+    local shown <const>, last = result.stdout:match "Ctrl%-D ends%.\n(.-)\n3\nso far:\n(.-)\n\n"
+    assert.matches("^[^\n]+\n[^\n]+\n[^\n]+$", last)
+    assert.equal(last, shown)
     assert.is_nil(result.stdout:find("never", 1, true))
   end)
 
@@ -149,8 +153,10 @@ describe("the runner", function()
     ]]
     assert.equal(1, result.code)
     has(result.stderr, "stdin:1: kv.scenario: unknown option node")
-    has(child.run_script('require("kvserver.scenario").scenario("x", function() end)').stderr,
-      "stdin:1: kv.scenario: expected a name, a table of options and a function")
+    for _, given in ipairs { '"x", function() end', '"x", "y", function() end', '"x", {}', '{}, {}, print' } do
+      has(child.run_script(('require("kvserver.scenario").scenario(%s)'):format(given)).stderr,
+        "stdin:1: kv.scenario: expected a name, a table of options and a function")
+    end
   end)
 end)
 

@@ -31,6 +31,11 @@ describe("c:wait_leader", function()
     end)
   end)
 
+  it("does not give one that it may not be", function()
+    fails("^no leader %(.*leader.*%) within 1s$",
+      function(c) c:wait_leader { among = c:followers(), within = "1s" } end)
+  end)
+
   it("does not take one for a leader that nobody follows", function()
     fails("^no leader %(", function(c)
       local leader = c:wait_leader()
