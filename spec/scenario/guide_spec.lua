@@ -1,9 +1,14 @@
 -- scenarios/README.md as a promise: what its tour says is done in an empty directory, and comes out as it says.
 local directory = require "spec.support.directory"
+local json = require "kvserver.json"
+local kv = require "kvserver.scenario"
 local process = require "kvserver.process"
 local uv = require "luv"
+local worlds = require "kvserver.world"
 
 local TIMEOUT_MS <const> = 20000
+-- Of a family of faults, all of which a world has or none.
+local ONE_OF <const> = { ["net.*"] = "net.cut", ["disk.*"] = "disk.torn_next" }
 
 local function read_guide()
   local file <close> = assert(io.open "scenarios/README.md")
@@ -29,6 +34,18 @@ end
 -- What depends on the machine.
 local function without_luck(text)
   return (text:gsub("[%d.]+ m?s of ours", "T of ours"):gsub("seeds in [%d.]+ s, [%d.]+/s", "seeds in T"))
+end
+
+-- The faults and views of the table of worlds -> the cells of its row. Rows about a part of one are left out.
+local function features()
+  local section <const>, list = read_guide():match "\n## Worlds\n(.-)\n## ", {}
+  for row in section:gmatch "\n(| `[^\n]+)" do
+    local cells = {}
+    for cell in row:gmatch "| ([^|]+) " do cells[#cells + 1] = cell end
+    local names <const> = cells[1]:gsub("`[%l_.*]+`,? ?", "") == "" and cells[1] or ""
+    for name in names:gmatch "`([%l_.*]+)`" do list[ONE_OF[name] or name] = cells end
+  end
+  return list
 end
 
 describe("scenarios/README.md", function()
@@ -65,13 +82,48 @@ describe("scenarios/README.md", function()
     end
   end)
 
+  it("says of each world what it can do as the world itself does", function()
+    local clusters <close> = setmetatable({}, {
+      __close = function(list)
+        for _, c in ipairs(list) do c:destroy() end
+      end,
+    })
+    for i, name in ipairs(worlds.names) do clusters[i] = kv.cluster { world = name, nodes = 1 } end
+    local checked = 0
+    for feature, cells in pairs(features()) do
+      for i, c in ipairs(clusters) do
+        local says <const> = cells[i + 1]:find "^yes" or cells[i + 1]:find("`" .. feature .. "`", 1, true)
+        assert.equal(says ~= nil, (c:can(feature)), ("%s in %s"):format(feature, worlds.names[i]))
+        checked = checked + 1
+      end
+    end
+    assert.is_true(checked >= 30)
+  end)
+
+  it("lists the fields of a verdict and of an operation", function()
+    local section <const> = read_guide():match "\n## Reports\n(.-)\n## "
+    local place <close> = directory.new()
+    process.run {
+      args = { process.self(), "--script", "scenarios/redirect.lua", "--seed", "1", "--report", place.path },
+      timeout_ms = TIMEOUT_MS,
+    }
+    local function check(file, text)
+      for line in place:read("latest/" .. file):gmatch "[^\n]+" do
+        for field in pairs(json.decode(line)) do assert.truthy(text:find("`" .. field .. "`", 1, true), field) end
+      end
+    end
+    check("verdict.json", section:match "\n| `verdict.json` |([^\n]*)")
+    check("history.jsonl", section:match "\nAn operation in `history.jsonl`:(.-)\n\n")
+    check("trace.jsonl", section:match "\nA line of `trace.jsonl`:(.*)")
+  end)
+
   it("names the faults and views that a world may lack", function()
-    local worlds <const> = read_guide():match "\n## Worlds\n(.-)\n## "
+    local table_of_worlds <const> = read_guide():match "\n## Worlds\n(.-)\n## "
     local file <close> = assert(io.open "lua/kvserver/scenario.lua")
     local needs <const> = file:read("a"):match "needs %(a list(.-)%), worlds"
     for feature in needs:gmatch '"([%l_.]+)"' do
       local shown <const> = feature:gsub("^(%l+)%..*", "%1.")
-      assert.truthy(worlds:find("`" .. shown, 1, true), feature)
+      assert.truthy(table_of_worlds:find("`" .. shown, 1, true), feature)
     end
   end)
 end)
