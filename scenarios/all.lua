@@ -34,7 +34,7 @@ local read = {}
 function read.seeds(text)
   local first, last = text:match "^(%d+)%.%.(%d+)$"
   first, last = math.tointeger(first), math.tointeger(last)
-  return first and first <= last and { first = first, last = last } or usage "--seeds: expected A..B"
+  return first and last and first <= last and { first = first, last = last } or usage "--seeds: expected A..B"
 end
 
 function read.only(text)

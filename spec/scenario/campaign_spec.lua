@@ -1,5 +1,6 @@
 -- One scenario with many seeds: the smallest that fails, and that it fails again the same way.
 local child = require "spec.support.child"
+local directory = require "spec.support.directory"
 
 -- Seeds 10, 11 and 38 fail: children that tell ten seeds each find 11 before 10.
 local STORY <const> = [[
@@ -61,6 +62,39 @@ describe("many seeds", function()
     local result = told("false", "--seeds", "201..216")
     assert.equal(0, result.code)
     assert.matches("\n  sometimes no seed at all: in 0 seeds\n", result.stdout)
+  end)
+
+  it("name a seed whose program ended, though a larger one failed before that", function()
+    local place <close> = directory.new()
+    place:write("story.lua", ([[
+      local kv = require "kvserver.scenario"
+      local uv = require "luv"
+      -- Returns once the child is gone that tells seed 11: it left its number.
+      local function wait_for_other()
+        local number
+        for _ = 1, 10000 do
+          local file = io.open "PLACE/number"
+          number = number or file and file:read "n"
+          if file then file:close() end
+          if number and not uv.kill(number, 0) then return end
+          uv.sleep(1)
+        end
+      end
+      kv.scenario("it ends the program", { nodes = 1 }, function()
+        if kv.seed() == 4 then
+          wait_for_other()
+          os.exit(9, true)
+        elseif kv.seed() == 11 then
+          local file <close> = assert(io.open("PLACE/number", "w"))
+          file:write(uv.os_getpid(), "\n")
+          error { failed = "eleven" }
+        end
+      end)
+    ]]):gsub("PLACE", place.path))
+    local result = child.run { "--script", place.path .. "/story.lua", "--seeds", "1..20", "--jobs", "2" }
+    assert.matches("seed 4: the program ended with exit code 9", result.stdout)
+    assert.matches("\n  again: [^\n]* %-%-seed 4\n", result.stdout)
+    assert.is_nil(result.stdout:find('"verdict"', 1, true))
   end)
 
   it("say how a program ended that was to tell them", function()

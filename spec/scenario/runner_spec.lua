@@ -1,6 +1,7 @@
 -- The command line of scenarios, in processes of their own: arguments, verdicts, exit codes, and what is printed.
 local child = require "spec.support.child"
 local directory = require "spec.support.directory"
+local process = require "kvserver.process"
 
 local STORIES <const> = [[
 local kv = require "kvserver.scenario"
@@ -62,6 +63,21 @@ describe("the runner", function()
     assert.equal(first.stdout:gsub("[%d.]+ m?s of ours", ""), (again.stdout:gsub("[%d.]+ m?s of ours", "")))
   end)
 
+  it("prints that line so that a shell can read it, whatever the names are", function()
+    local place <close> = directory.new()
+    place:write("a file.lua", [[
+      local kv = require "kvserver.scenario"
+      kv.scenario("n1's end (50%)", { nodes = 1 }, function() error { failed = "told" } end)
+      kv.scenario("n1's end (50%), too", { nodes = 1 }, function() end)
+    ]])
+    local first = child.run { "--script", place.path .. "/a file.lua", "--seed", "1" }
+    local line = first.stdout:match "\n  again: kvserver ([^\n]*)\n"
+    local again = process.run { args = { "bash", "-c", process.self() .. " " .. line }, timeout_ms = 20000 }
+    assert.equal("", again.stderr)
+    has(again.stdout, "FAIL: n1's end (50%)")
+    has(again.stdout, "\n0 passed, 1 failed, 0 undecided, 0 skipped\n")
+  end)
+
   it("refuses a wrong command line with 2, and says what it expects", function()
     for _, case in ipairs {
       { { "--wrld", "sim" }, "unknown argument --wrld" },
@@ -73,6 +89,8 @@ describe("the runner", function()
       { { "--seeds", "1..2", "--world", "child" }, "--seeds and --until: only with --world sim" },
       { { "--until", "5" }, "--until: expected together with --seed" },
       { { "--for", "long" }, '--for: expected a duration such as 30s or 5m, got "long"' },
+      { { "--seeds", "1..99999999999999999999" }, '--seeds: expected A..B, got "1..99999999999999999999"' },
+      { { "--only", "it%" }, '--only: expected a Lua pattern, got "it%"' },
       { { "--only", "no such" }, '--only: no scenario matches "no such"' },
     } do
       local result = run(table.unpack(case[1]))

@@ -66,22 +66,33 @@ function Campaign:add(line)
     self.happened[name] = (self.happened[name] or 0) + (happened and 1 or 0)
   end
   if one.verdict == "skipped" then self.skipped = one.why end
-  if one.verdict == "fail" and (not self.failure or one.seed < self.failure.seed) then self.failure = one end
+  if one.verdict == "fail" then self:fail(one) end
+  return one.verdict
+end
+
+-- The smallest seed counts, whichever child was the first to come to an end.
+function Campaign:fail(one)
+  if not self.failure or one.seed < self.failure.seed then self.failure = one end
+end
+
+-- Of a child that did not say itself what was wrong.
+local function why_it_ended(ended, stdout)
+  if not ended then return "it takes too long" end
+  local said <const> = stdout:gsub(LINE_MARK .. "[^\n]*\n", "")
+  return ("the program ended with exit code %d, signal %d\n%s"):format(ended.code, ended.signal, said)
 end
 
 local function run_piece(self, first, last)
   local child <close> = process.spawn { args = arguments(self, first, last), stderr = "inherit" }
   local ended = child:wait(PIECE_TIMEOUT_MS)
-  local seen = 0
+  local seen, verdict = 0, nil
   for line in child.stdout:gmatch(LINE_MARK .. "([^\n]+)\n") do
-    self:add(line)
+    verdict = self:add(line)
     seen = seen + 1
   end
-  if not ended or (ended.code ~= 0 and not self.failure) then
-    self.failure = self.failure or {
-      seed = first + seen, ms = 0, why = ended and ("the program ended with exit code %d, signal %d\n%s"):format(
-        ended.code, ended.signal, child.stdout) or "it takes too long",
-    }
+  local is_well <const> = ended and ended.code == 0 and ended.signal == 0
+  if not is_well and verdict ~= "fail" then
+    self:fail { seed = first + seen, why = why_it_ended(ended, child.stdout) }
   end
 end
 

@@ -50,7 +50,7 @@ end
 function parse.range(text)
   local first, last = text:match("^(%d+)%.%.(%d+)$")
   first, last = math.tointeger(tonumber(first)), math.tointeger(tonumber(last))
-  return first and first <= last and { first = first, last = last } or nil, "A..B"
+  return first and last and first <= last and { first = first, last = last } or nil, "A..B"
 end
 
 function parse.duration(text)
@@ -93,25 +93,34 @@ local function check(options)
   return options
 end
 
+-- Those whose name matches, or nil after a word about what is wrong.
 local function choose(list, pattern)
   local chosen = {}
   for _, scenario in ipairs(list) do
-    if not pattern or scenario.name:find(pattern) then chosen[#chosen + 1] = scenario end
+    local ok, found = pcall(string.find, scenario.name, pattern or "")
+    if not ok then return usage(('--only: expected a Lua pattern, got "%s"'):format(pattern)) end
+    if found then chosen[#chosen + 1] = scenario end
   end
-  return chosen
+  if #chosen > 0 then return chosen end
+  return usage(pattern and ('--only: no scenario matches "%s"'):format(pattern) or "there is no scenario")
 end
 
 -- ---- one telling ----
+
+-- A word of a command line, as a shell reads it.
+local function quoted(text)
+  return "'" .. text:gsub("'", [['\'']]) .. "'"
+end
 
 --- The line that tells a scenario again.
 -- @tparam table options world, file, for, alone (whether the file has no other scenario)
 -- @tparam table result seed, name
 -- @treturn string
 function M.replay_line(options, result)
-  local only <const> = options.alone and "" or (" --only '%s'"):format((result.name:gsub("%p", "%%%0")))
+  local file <const> = options.file:find "^[%w_./+-]+$" and options.file or quoted(options.file)
+  local only <const> = options.alone and "" or " --only " .. quoted("^" .. result.name:gsub("%p", "%%%0") .. "$")
   local how_long <const> = options["for"] and " --for " .. options["for"] or ""
-  return ("kvserver --script %s --world %s --seed %d%s%s"):format(options.file, options.world, result.seed, how_long,
-    only)
+  return ("kvserver --script %s --world %s --seed %d%s%s"):format(file, options.world, result.seed, how_long, only)
 end
 
 local function print_line(line)
@@ -192,10 +201,7 @@ function M.run(list, arguments)
   if not options then return 2 end
   options.file, options.alone = arg and arg[0] or "FILE", #list == 1
   local chosen <const> = choose(list, options.only)
-  if #chosen == 0 then
-    usage(options.only and ('--only: no scenario matches "%s"'):format(options.only) or "there is no scenario")
-    return 2
-  end
+  if not chosen then return 2 end
   if options.worker then return campaign.work(chosen, options, tell) end
   local results = {}
   for i, scenario in ipairs(chosen) do
