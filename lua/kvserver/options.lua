@@ -4,8 +4,8 @@
 -- Fields of a row: `name` (the flag is `--name`, the key of the configuration file has `_` for `-`), `parse` (text or
 -- value of the file -> value, or nil and what was expected), `default`, `argument` (its name in the help; none: a
 -- switch), `help`, `choices` (all the values that there are; without a `parse`, these are what is checked), `completes`
--- ("file" or "directory": what its argument is the path of). A row with `later` is an option of the contract that this version does not have: it is recognised
--- and refused with that sentence. `flag_only` rows have no place in a file.
+-- ("file" or "directory": what its argument is the path of). A row with `later` is an option of the contract that this
+-- version does not have: it is recognised and refused with that sentence. `flag_only` rows have no place in a file.
 local M = {}
 
 local MIB <const> = 1024 * 1024
