@@ -58,6 +58,9 @@ end
 -- "disk.fail_fsync", "disk.torn_next", "disk.flip"), worlds (a list: only in these)
 -- @tparam function f gets the cluster, whose nodes run
 function M.scenario(name, options, f)
+  if type(name) ~= "string" or type(options) ~= "table" or type(f) ~= "function" then
+    error("kv.scenario: expected a name, a table of options and a function", 2)
+  end
   for key in pairs(options) do
     if not KNOWN_OPTIONS[key] then error(("kv.scenario: unknown option %s"):format(tostring(key)), 2) end
   end

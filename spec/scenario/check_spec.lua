@@ -1,5 +1,6 @@
 -- The checks, with histories made by hand: what passes, and in which words the others fail.
 local check = require "kvserver.check"
+local story = require "kvserver.scenario.story"
 
 -- An operation: times in milliseconds, ended well unless it says otherwise.
 local function op(client, kind, key, called, returned, fields)
@@ -63,6 +64,23 @@ describe("check.linearizable", function()
       op("c1", "put", "k", 0, 10, { value = "a", outcome = "fail" }), op("c2", "get", "k", 20, 30, { saw = "a" })))
   end)
 
+  it("shows values that are no text, and long ones in short", function()
+    local long <const> = ("ä"):rep(30)
+    local why <const> = explanation(check.linearizable, history(
+      op("c1", "put", "k", 0, 10, { value = long }), op("c2", "get", "k", 20, 30, { saw = "\255" })))
+    has(why, "get k by c2, 20.0 to 30.0 ms: saw \\xff at n1", ("put k = %s..."):format(("ä"):rep(10)))
+  end)
+
+  it("does not know when it may not look for long enough, and then the scenario is undecided", function()
+    local list = {}
+    for i = 1, 24 do list[i] = op("c" .. i, "put", "k", 0, 1000, { value = "v" .. i }) end
+    list[25] = op("r", "get", "k", 1001, 1002, { saw = "ghost" })
+    local told = story.tell("a story", { nodes = 1 }, function() check.linearizable(history(table.unpack(list))) end,
+      { world = "sim", seed = 1 })
+    told.cluster:destroy()
+    assert.same({ "undecided", "the history is too entangled to be checked in time" }, { told.verdict, told.why })
+  end)
+
   it("leaves stale reads out", function()
     check.linearizable(history(
       op("c1", "put", "k", 0, 10, { value = "a" }), op("c2", "get", "k", 20, 30, { stale = true })))
@@ -91,6 +109,39 @@ describe("check.exactly_once", function()
       op("c2", "get", "k", 30, 35, { saw = "b" }), op("c2", "get", "k", 40, 45, { saw = "a" })))
     has(why, "a write took effect twice: k held a, then b, and then a again", "put k = a by c1",
       "asked n1: timeout, n2: ok")
+  end)
+end)
+
+describe("check.exactly_once of a cas", function()
+  local function cas(called, saw, fields)
+    local one = op("c1", "cas", "k", called, called + 5, { expected = "a", value = "b", saw = saw })
+    for name, value in pairs(fields or {}) do one[name] = value end
+    return one
+  end
+
+  it("passes when what it wrote is seen, and what it replaced was seen before", function()
+    check.exactly_once(history(
+      op("c2", "get", "k", 0, 5, { saw = "a" }), cas(10, true), op("c2", "get", "k", 20, 25, { saw = "b" })))
+  end)
+
+  it("passes when what it replaced is seen beside it", function()
+    check.exactly_once(history(cas(10, true), op("c2", "get", "k", 12, 30, { saw = "a" })))
+  end)
+
+  it("names one that was refused, though what it would have written was seen", function()
+    has(explanation(check.exactly_once, history(cas(10, false), op("c2", "get", "k", 20, 25, { saw = "b" }))),
+      "a write took effect twice: cas k: a -> b was refused, though what it wrote was seen", "seen: get k by c2")
+  end)
+
+  it("names one that took the place of what is seen behind it", function()
+    has(explanation(check.exactly_once, history(cas(10, true), op("c2", "get", "k", 20, 25, { saw = "a" }))),
+      "a write took effect twice: cas k: a -> b took the place of what was seen behind it", "seen: get k by c2")
+  end)
+
+  it("does not mind one in doubt, another key, or a read that may be stale", function()
+    check.exactly_once(history(cas(10, nil, { outcome = "unknown" }), op("c2", "get", "k", 20, 25, { saw = "b" })))
+    check.exactly_once(history(cas(10, true), op("c2", "get", "l", 20, 25, { saw = "a" })))
+    check.exactly_once(history(cas(10, true), op("c2", "get", "k", 20, 25, { saw = "a", stale = true })))
   end)
 end)
 

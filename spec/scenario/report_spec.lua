@@ -72,6 +72,24 @@ describe("--report in sim", function()
     for _, kind in ipairs { "append", "vote_reply", "state", "turn" } do assert.is_true(kinds[kind], kind) end
   end)
 
+  it("takes explanations and lines that are no text", function()
+    local dir <close> = directory.new()
+    local file <close> = child.file [[
+      local kv = require "kvserver.scenario"
+      kv.scenario("bytes", { nodes = 1 }, function()
+        kv.mark "a \255 mark"
+        error { failed = "held \255" }
+      end)
+    ]]
+    local junit <const> = dir.path .. "/junit.xml"
+    local result = child.run { "--script", file.path, "--seed", "1", "--report", dir.path, "--junit", junit }
+    assert.equal("", result.stderr)
+    assert.equal("held \\xff", lines_of(dir, "latest/verdict.json")[1].why)
+    assert.matches("a \\xff mark\n", dir:read "latest/account.txt")
+    assert.matches('<failure message="fail">held \\xff</failure>', dir:read "junit.xml")
+    assert.matches("\n  seed 1: held \\xff\n", child.run({ "--script", file.path, "--seeds", "1..2" }).stdout)
+  end)
+
   it("links the newest, and writes a folder anew", function()
     local dir <close> = directory.new()
     run(true, "--report", dir.path)

@@ -118,6 +118,15 @@ describe("the runner", function()
     has(result.stdout, "stopped in front of event 5")
   end)
 
+  it("goes on by single events there, and shows the last ones", function()
+    local file <close> = child.file(STORIES)
+    local result = child.run({ "--script", file.path, "--only", "passes", "--seed", "1", "--until", "1" },
+      "step(2)\nprint 'so far:' trace(1)\nquit\nprint 'never'\n")
+    local shown <const>, last = result.stdout:match "Ctrl%-D ends%.\n(.-)\n2\nso far:\n([^\n]+)\n\n"
+    assert.equal(last, shown:match "([^\n]+)$")
+    assert.is_nil(result.stdout:find("never", 1, true))
+  end)
+
   it("says so when there was no such event to stop at", function()
     has(run("--only", "passes", "--seed", "1", "--until", "100000").stdout, "it ended before event 100000")
   end)
@@ -140,6 +149,8 @@ describe("the runner", function()
     ]]
     assert.equal(1, result.code)
     has(result.stderr, "stdin:1: kv.scenario: unknown option node")
+    has(child.run_script('require("kvserver.scenario").scenario("x", function() end)').stderr,
+      "stdin:1: kv.scenario: expected a name, a table of options and a function")
   end)
 end)
 

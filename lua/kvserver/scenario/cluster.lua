@@ -269,9 +269,9 @@ function Cluster:wait_converged(options)
   self:await(within, function() return "the nodes do not come to the same index (" .. describe(self) .. ")" end,
     function()
       local leader, now = self:leader()
-      if not leader then return false end
-      if now ~= term then term, index = now, leader:status().last_index end
-      return have_applied(self, term, index)
+      local status <const> = leader and now ~= term and leader:status()
+      if status then term, index = now, status.last_index end
+      return leader ~= nil and now == term and have_applied(self, term, index)
     end)
   self.say("all nodes that run have applied index %d", index)
 end

@@ -99,7 +99,7 @@ function Node:wipe()
     error(self.id .. ":wipe(): the others that kept their disks are no majority", 2)
   end
   if self.world:wipe(self.id) == false then error(self.id .. ":wipe(): the others could not make up for it", 2) end
-  self.wiped = true
+  self.wiped = (self.wiped or 0) + 1 -- how many times
   self.cluster.say("%s loses its disk", self.id)
 end
 

@@ -46,16 +46,22 @@ local function check_forward(seen, node, status)
   end
 end
 
+-- Whose disk was emptied since begins anew, once.
+local function forget_wiped(seen, node)
+  if node.wiped == seen.wiped[node.id] then return end
+  seen.wiped[node.id], seen.last[node.id] = node.wiped, nil
+end
+
 --- Watches a cluster. `check.raft` is this.
 -- @tparam table cluster
 -- @treturn function -> true; or false and what is wrong
 function M.watch(cluster)
   local world <const> = cluster.world
   if world.violation then return watch_inside(world) end
-  local seen = { leaders = {}, states = {}, states_count = 0, last = {} }
+  local seen = { leaders = {}, states = {}, states_count = 0, last = {}, wiped = {} }
   return function()
     for _, node in ipairs(cluster:nodes()) do
-      if node.wiped then seen.last[node.id], node.wiped_seen = nil, true end
+      forget_wiped(seen, node)
       local status <const> = node:status()
       local why = status and (check_leader(seen, node.id, status) or check_state(seen, node.id, status)
         or check_forward(seen, node, status))

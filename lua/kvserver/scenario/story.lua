@@ -4,6 +4,7 @@
 local cluster = require "kvserver.scenario.cluster"
 local duration = require "kvserver.scenario.duration"
 local history = require "kvserver.scenario.history"
+local printable = require "kvserver.scenario.printable"
 local sandbox = require "kvserver.sim.sandbox"
 
 local M = {}
@@ -37,7 +38,7 @@ local Story = {}
 Story.__index = Story
 
 function Story:tell(text, ...)
-  local line = { at = self.cluster and self.cluster.world:now() or 0, text = text:format(...) }
+  local line = { at = self.cluster and self.cluster.world:now() or 0, text = printable.text(text:format(...)) }
   self.lines[#self.lines + 1] = line
   if self.listener then self.listener(line) end
 end
@@ -170,6 +171,7 @@ function M.tell(name, options, f, how)
   end)
   sandbox.leave()
   result.verdict, result.why = judge(self, ok, why, trace)
+  result.why = result.why and printable.text(tostring(result.why))
   result.cluster = self.cluster
   result.history = self.cluster and self.cluster.history or {}
   result.figures = self.cluster and self.cluster.figures or {}

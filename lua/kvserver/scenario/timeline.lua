@@ -1,13 +1,16 @@
 --- Operations in words, and as a small picture of who did what when.
+local printable = require "kvserver.scenario.printable"
+
 local M = {}
 
 local WIDTH <const> = 44
+local VALUE_BYTES_MAX <const> = 24 -- of a value that is shown
 local OPERATIONS_MAX <const> = 14
 local MARGIN <const> = 0.15 -- of the time shown, on both sides
 
 local function shown(value)
   if value == nil then return "nothing" end
-  return #value > 24 and value:sub(1, 21) .. "..." or value
+  return printable.short(value, VALUE_BYTES_MAX, VALUE_BYTES_MAX - 3)
 end
 
 --- What an operation did.
