@@ -87,6 +87,8 @@ LUA_FILES := $(sort $(shell find lua -name '*.lua')) $(ARGPARSE)
 NATIVE_SPECS := $(patsubst spec/native/%.c,$(BUILD)/spec/%.so,$(sort $(wildcard spec/native/*.c)))
 # Preloaded into kvserver, also into one with sanitizers: it has none itself.
 LOSSY_DISK := $(BUILD)/spec/lossy_disk.so
+# What is installed beside the program, made from the table of options inside it.
+DOCUMENTS := $(BUILD)/kvserver.1 $(BUILD)/kvserver.bash $(BUILD)/kvserver.service
 FUZZ_TARGETS := $(patsubst spec/fuzz/%.c,$(BUILD)/%,$(sort $(wildcard spec/fuzz/fuzz_*.c)))
 
 # ---- the program ----
@@ -95,7 +97,7 @@ FUZZ_TARGETS := $(patsubst spec/fuzz/%.c,$(BUILD)/%,$(sort $(wildcard spec/fuzz/
 .PHONY: help FORCE
 .PHONY: lint lint-format lint-includes lint-purity lint-words lint-lua lint-tidy deps deps-lint deps-fuzz deps-bench
 # The specs' modules, too, so that `make && busted` works.
-all: program native
+all: program native $(DOCUMENTS)
 program: $(BUILD)/kvserver
 
 # How run, test and lint call make again: with a job per processor, unless -j says otherwise.
@@ -217,7 +219,7 @@ reference: program
 
 TIDY := $(SOURCES:%.c=$(BUILD)/lint/%.tidy)
 C_FILES := $(sort $(wildcard src/*.[ch] src/*/*.[ch] src/*/*/*.[ch] spec/*/*.[ch]))
-LUA_DIRS := $(wildcard lua spec scenarios)
+LUA_DIRS := $(wildcard lua share spec scenarios)
 
 # Goes on after a failure, so that one run shows all.
 lint: deps deps-lint
@@ -283,8 +285,23 @@ deps-fuzz: deps
 deps-bench: deps
 	@$(call install,$(BENCH_PACKAGES))
 
-install: program
+$(BUILD)/kvserver.1: share/write.lua share/manual.lua share/scenario_options.lua $(BUILD)/kvserver
+	$(call show,manual $@)
+	$(Q)$(BUILD)/kvserver share/write.lua manual >$@
+$(BUILD)/kvserver.bash: share/write.lua share/completion.lua share/scenario_options.lua $(BUILD)/kvserver
+	$(call show,completion $@)
+	$(Q)$(BUILD)/kvserver share/write.lua completion >$@
+$(BUILD)/prefix.stamp: FORCE
+	$(call stamp,$(PREFIX))
+$(BUILD)/kvserver.service: share/kvserver.service.in $(BUILD)/prefix.stamp
+	$(call show,unit $@)
+	$(Q)sed 's#@PREFIX@#$(PREFIX)#' $< >$@
+
+install: program $(DOCUMENTS)
 	install -D -m 755 $(BUILD)/kvserver $(DESTDIR)$(PREFIX)/bin/kvserver
+	install -D -m 644 $(BUILD)/kvserver.1 $(DESTDIR)$(PREFIX)/share/man/man1/kvserver.1
+	install -D -m 644 $(BUILD)/kvserver.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/kvserver
+	install -D -m 644 $(BUILD)/kvserver.service $(DESTDIR)$(PREFIX)/lib/systemd/system/kvserver.service
 
 clean:
 	rm -rf build
@@ -302,7 +319,7 @@ make reference    the verbs of the scenario language, from their comments into s
 make fuzz         fuzz the readers of bytes from outside               FUZZ_SECONDS=60 each
 make bench        measure it beside nginx, etcd and Redis, against the goals   BENCHES="http cluster failover durable catchup"
 make deps         install what run and test need; deps-lint, deps-fuzz, deps-bench the rest
-make install      to DESTDIR/PREFIX/bin                                PREFIX=/usr/local
+make install      program, manual, bash completion, systemd unit       PREFIX=/usr/local DESTDIR=
 make clean        remove build/
 V=1 shows the commands; SAN=address or SAN=thread with all, run, test: a build with sanitizers in build/address or build/thread
 endef

@@ -2,7 +2,7 @@
 --
 --     kvserver --script scenarios/all.lua [--seeds A..B] [--only WORD] [--world W]
 --
--- --seeds: of each in sim (1..120; chaos, which takes longest, has half of them). --only: files whose name has that
+-- --seeds: of each in sim (1..100; chaos, which takes longest, has half of them). --only: files whose name has that
 -- word in it. --world: sim or child, only there.
 -- A line per scenario, all of its output when it fails; then the sum. Ends with 1 when one failed, was undecided, or
 -- when none was told.
@@ -11,7 +11,7 @@ local task = require "kvserver.task"
 
 local TIMEOUT_MS <const> = 900000
 local PROCESSES_AT_A_TIME <const> = 3 -- they wait for most of the time
-local SEEDS <const> = { first = 1, last = 120 }
+local SEEDS <const> = { first = 1, last = 100 }
 
 -- `long`: of its time; told with half of the seeds, and not with processes.
 local STORIES <const> = {
@@ -67,7 +67,7 @@ local function add(name, done)
   total.passed = total.passed + (passed or 0)
   total.failed = total.failed + (well and 0 or math.max(1, (failed or 0) + (undecided or 0)))
   if not well then return print(("%s\n%s%s"):format(name, done.stdout, done.stderr)) end
-  for verdict in done.stdout:gmatch "\n(%u+: [^\n]*)" do print(("%-32s %s"):format(name, verdict)) end
+  for verdict in done.stdout:gmatch "\n(%u+: [^\n]*)" do print(("%-36s %s"):format(name, verdict)) end
 end
 
 local function tell(story, world, ...)

@@ -27,16 +27,13 @@ local function help_text()
     :epilog("SIGINT and SIGTERM stop a serving node cleanly, a second signal at once. Exit codes: 0 done, 1 failed, "
       .. "2 usage, 4 data directory refused, 130 interrupted.")
   for _, row in ipairs(options.rows) do
-    local help = row.help
-    if row.later then help = "Not in this version: " .. row.later end
-    if row.default and row.argument then help = ("%s (default: %s)"):format(help, row.default) end
     local option
     if row.argument then
       option = parser:option("--" .. row.name):argname(row.argument)
     else
       option = parser:flag("--" .. row.name)
     end
-    option:description(help)
+    option:description(options.describe(row))
   end
   return parser:get_help()
 end

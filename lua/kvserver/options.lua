@@ -1,9 +1,11 @@
---- The one table of options: command line, configuration file, help and checks are all made from it.
+--- The one table of options: command line, configuration file, help, manual, completion and checks are all made from
+-- it.
 --
 -- Fields of a row: `name` (the flag is `--name`, the key of the configuration file has `_` for `-`), `parse` (text or
 -- value of the file -> value, or nil and what was expected), `default`, `argument` (its name in the help; none: a
--- switch), `help`. A row with `later` is an option of the contract that this version does not have: it is recognised
--- and refused with that sentence. `flag_only` rows have no place in a file.
+-- switch), `help`, `choices` (all the values that there are; without a `parse`, these are what is checked), `completes`
+-- ("file" or "directory": what its argument is the path of). A row with `later` is an option of the contract that this
+-- version does not have: it is recognised and refused with that sentence. `flag_only` rows have no place in a file.
 local M = {}
 
 local MIB <const> = 1024 * 1024
@@ -23,8 +25,7 @@ local function integer(min, max)
   end
 end
 
-local function one_of(...)
-  local names <const> = table.pack(...)
+local function one_of(names)
   return function(value)
     for _, name in ipairs(names) do
       if value == name then return value end
@@ -75,7 +76,7 @@ end
 
 local function write_mode(value)
   if value == "async" then return nil, "sync (async is not in this version)" end
-  return one_of("sync")(value)
+  return one_of { "sync" }(value)
 end
 
 -- Text "n1=HOST:PORT,..." or a table {n1 = "HOST:PORT"} -> that table; or nil, what was expected, where and what was
@@ -128,7 +129,7 @@ M.rows = {
     help = "How long a leader may be silent before another is elected, drawn from this range" },
   { name = "fixed-leader", argument = "ID", parse = node_id,
     help = "No elections: this member leads, in a new term at each start, and nobody else ever does" },
-  { name = "data", argument = "DIR", parse = directory, default = "./kvdata",
+  { name = "data", argument = "DIR", parse = directory, completes = "directory", default = "./kvdata",
     help = "Data directory; made when it is not there" },
   { name = "memory", parse = flag, default = false,
     help = "Keep everything in memory instead: nothing is written to disk" },
@@ -137,14 +138,14 @@ M.rows = {
   { name = "snapshot-threshold", argument = "N", parse = integer(0, math.maxinteger), default = 100000,
     help = "A snapshot is taken when so many entries were applied since the last one, and they are as large as that "
       .. "one is; 0 = never" },
-  { name = "config", argument = "FILE", parse = text, flag_only = true,
+  { name = "config", argument = "FILE", parse = text, completes = "file", flag_only = true,
     help = "A Lua file that returns a table of these options, with _ for -; flags win over it" },
-  { name = "script", argument = "FILE", parse = text, flag_only = true,
+  { name = "script", argument = "FILE", parse = text, completes = "file", flag_only = true,
     help = "Run a Lua file in the embedded VM; what follows it belongs to it. The first argument that is not an option "
       .. "does the same" },
-  { name = "read-policy", argument = "POLICY", parse = one_of("readindex", "stale"), default = "readindex",
+  { name = "read-policy", argument = "POLICY", choices = { "readindex", "stale" }, default = "readindex",
     help = "readindex (linearizable) or stale; ?read= overrides it per request" },
-  { name = "write-mode", argument = "MODE", parse = write_mode, default = "sync", help = "sync" },
+  { name = "write-mode", argument = "MODE", parse = write_mode, choices = { "sync" }, default = "sync", help = "sync" },
   { name = "max-body-bytes", argument = "N", parse = integer(1, 67108864), default = 8 * MIB,
     help = "Largest request body" },
   { name = "max-key-bytes", argument = "N", parse = integer(1, 65535), default = 4096, help = "Longest key" },
@@ -155,17 +156,17 @@ M.rows = {
     help = "For a request to arrive, and for its answer" },
   { name = "seed", argument = "N", parse = integer(0, math.maxinteger),
     help = "Seed of every random choice of this process (default: from the system)" },
-  { name = "log-level", argument = "LEVEL", parse = one_of("debug", "info", "warn", "error"), default = "info",
+  { name = "log-level", argument = "LEVEL", choices = { "debug", "info", "warn", "error" }, default = "info",
     help = "debug, info, warn or error" },
-  { name = "log-format", argument = "FORMAT", parse = one_of("logfmt", "json"), default = "logfmt",
+  { name = "log-format", argument = "FORMAT", choices = { "logfmt", "json" }, default = "logfmt",
     help = "logfmt or json; the log goes to stderr" },
-  { name = "admin-socket", argument = "PATH", parse = M.socket_path,
+  { name = "admin-socket", argument = "PATH", parse = M.socket_path, completes = "file",
     help = "Unix socket over which the node is looked at and steered (default: admin.sock in the data directory)" },
   { name = "enable-faults", parse = flag, default = false,
     help = "Let the network and the disk of this node be made to fail, over the admin socket" },
   { name = "script-memory-bytes", argument = "N", parse = integer(0, math.maxinteger), default = 0,
     help = "Memory that Lua may use; 0 = no limit" },
-  { name = "inspect", argument = "DATA", parse = directory, flag_only = true,
+  { name = "inspect", argument = "DATA", parse = directory, completes = "directory", flag_only = true,
     help = "Show what is in a data directory, and whether a node could start from it; read-only" },
   { name = "json", parse = flag, flag_only = true, help = "With --inspect: as JSON" },
   { name = "records", parse = flag, flag_only = true,
@@ -181,7 +182,17 @@ M.rows = {
 M.by_key = {}
 for _, row in ipairs(M.rows) do
   row.key = row.name:gsub("-", "_")
+  if row.choices and not row.parse then row.parse = one_of(row.choices) end
   M.by_key[row.key] = row
+end
+
+--- What there is to say of an option: its help and its default, or why this version does not have it.
+-- @tparam table row of rows
+-- @treturn string
+function M.describe(row)
+  if row.later then return "Not in this version: " .. row.later end
+  if row.default and row.argument then return ("%s (default: %s)"):format(row.help, row.default) end
+  return row.help
 end
 
 return M

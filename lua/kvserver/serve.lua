@@ -1,6 +1,7 @@
 --- `kvserver [OPTIONS]`: a node that serves until a signal stops it, or its storage fails.
 local admin = require "kvserver.admin"
 local log = require "kvserver.log"
+local notify = require "kvserver.notify"
 local server = require "kvserver.server"
 local task = require "kvserver.task"
 local uv = require "luv"
@@ -94,10 +95,12 @@ function M.run(config)
   if not over:is_set() then
     print(("kvserver %s ready on %s"):format(config.id, url(config, node:port())))
     io.stdout:flush()
+    notify.tell "READY=1"
   end
   local _, failure = over:wait()
   if socket then socket:close() end
   if failure then fail(config.data and ("%s: %s"):format(config.data, failure) or failure, EXIT_FAILED) end
+  notify.tell "STOPPING=1"
   node:stop(GRACE_MS)
 end
 

@@ -54,8 +54,6 @@ return {
     "not linearizable: no order of the operations on"),
   story("exactly_once", "a cas that is refused writes what it expected", "duplicate_requests", "sim",
     WRITES_WHAT_WAS_EXPECTED, "a write took effect twice", "asked again"),
-  story("exactly_once-dedupe", "a request that comes again is done again", "duplicate_requests", "inproc", NO_DEDUPE,
-    "a write took effect twice", "asked again"),
   story("no_acked_write_lost", "of several keys that are written at once, the last one is forgotten", "power_cut_all",
     "sim", FORGETS_LAST, "an acknowledged write is lost"),
   story("same_state", "the replies to clients are not part of a snapshot", "lagging_follower_snapshot", "inproc",

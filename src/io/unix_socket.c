@@ -2,13 +2,15 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { SOCKET_MODE = 0600, REASON_CHARS = 128 };
+enum { SOCKET_MODE = 0600, REASON_CHARS = 128, SEND_SECONDS = 1 };
 
 static enum status failed(struct error *err, const char *path, int code) {
   char reason[REASON_CHARS];
@@ -64,5 +66,31 @@ enum status io_unix_bind(const char *path, int *out, struct error *err) {
     *out = fd;
   else
     close(fd);
+  return status;
+}
+
+static enum status send_datagram(int fd, const char *name, const struct sockaddr_un *address, socklen_t address_bytes,
+                                 struct bytes text, struct error *err) {
+  struct timeval patience = {.tv_sec = SEND_SECONDS};
+  if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0) return failed(err, name, errno);
+  ssize_t sent = sendto(fd, text.data, text.len, MSG_NOSIGNAL, (const struct sockaddr *)address, address_bytes);
+  return sent < 0 ? failed(err, name, errno) : STATUS_OK;
+}
+
+enum status io_unix_send(const char *address, struct bytes text, struct error *err) {
+  struct sockaddr_un to = {.sun_family = AF_UNIX};
+  size_t len = strlen(address);
+  if (address[0] != '/' && address[0] != '@')
+    return error_set(err, STATUS_INVALID, "%s: expected an absolute path, or @ and a name", address);
+  if (len > IO_UNIX_PATH_BYTES_MAX)
+    return error_set(err, STATUS_TOO_LARGE, "%s: a socket's address has up to %d bytes", address,
+                     IO_UNIX_PATH_BYTES_MAX);
+  memcpy(to.sun_path, address, len);
+  if (address[0] == '@') to.sun_path[0] = '\0'; /* all bytes of such a name count, so its length has to be exact */
+  int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return failed(err, address, errno);
+  socklen_t to_bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+  enum status status = send_datagram(fd, address, &to, to_bytes, text, err);
+  close(fd);
   return status;
 }

@@ -10,7 +10,8 @@ local worlds = require "kvserver.world"
 
 local M = {}
 
-local USAGE <const> = [[
+--- What a usage error prints.
+M.usage = [[
 usage: kvserver --script FILE [--world W] [--seed N | --seeds A..B] [--only PATTERN] [--until EVENT] [--for DURATION]
          [--report DIR] [--junit FILE]
   --world W       sim (virtual time; the default), inproc (real sockets and files, in this process) or child (processes)
@@ -33,7 +34,7 @@ local VALUES <const> = {
 -- ---- arguments ----
 
 local function usage(why)
-  io.stderr:write("kvserver: ", why, "\n", USAGE)
+  io.stderr:write("kvserver: ", why, "\n", M.usage)
   return nil
 end
 

@@ -1,0 +1,124 @@
+--- The manual page kvserver(1), made from the table of options and what is fixed. Written in the macros of man(7).
+local options = require "kvserver.options"
+local scenario_options = require "share.scenario_options"
+local version = require "kvserver.version"
+
+local M = {}
+
+-- Text as roff reads it back: a hyphen that can be copied, a backslash, no line that begins like a request.
+local function plain(text)
+  return (text:gsub("\\", "\\e"):gsub("%-", "\\-"):gsub("^[.']", "\\&%0"))
+end
+
+local function entry(title, text)
+  return (".TP\n%s\n%s\n"):format(title, plain(text))
+end
+
+local function bold(text)
+  return ".B " .. plain(text)
+end
+
+local function option_entry(name, argument, text)
+  if not argument or argument == "" then return entry(bold("--" .. name), text) end
+  return entry((".BI %s \" %s\""):format(plain("--" .. name), plain(argument)), text)
+end
+
+local function options_section()
+  local entries = {}
+  for i, row in ipairs(options.rows) do entries[i] = option_entry(row.name, row.argument, options.describe(row)) end
+  return table.concat(entries)
+end
+
+local function scenario_section()
+  local entries = { "What stands behind a file that declares scenarios says which are told, where, and how:\n" }
+  for _, row in ipairs(scenario_options) do
+    entries[#entries + 1] = option_entry(row.name, row.argument, row.help)
+  end
+  return table.concat(entries)
+end
+
+local function list(rows)
+  local entries = {}
+  for i, row in ipairs(rows) do entries[i] = entry(bold(row[1]), row[2]) end
+  return table.concat(entries)
+end
+
+local SYNOPSIS <const> = [[
+.B kvserver
+.RI [ OPTIONS ]
+.br
+.B kvserver
+.RI [ OPTIONS ]
+.I FILE
+.RI [ ARG ...]
+]]
+
+local DESCRIPTION <const> = [[
+A distributed key\-value store that clients use over HTTP.
+Raft keeps the nodes of a cluster alike; a write that was acknowledged is on disk at a majority of them.
+.PP
+Without a file it serves, as the node that the options say, until a signal stops it.
+When it serves it prints one line on standard output; the log goes to standard error.
+SIGINT and SIGTERM stop it cleanly, a second signal at once.
+.PP
+With a file it runs that Lua file in the embedded VM, as
+.BR lua (1)
+would, beside what the server is made of: a program that drives nodes, or scenarios that end in a verdict.
+What stands behind the file belongs to it.
+]]
+
+local OPTIONS_INTRODUCTION <const> = [[
+.BI \-\-name " VALUE"
+or
+.BI \-\-name= VALUE\fR.
+The keys of a configuration file are the same words with _ for \-.
+]]
+
+local SEE_ALSO <const> = [[
+.BR curl (1),
+.BR lua (1),
+.BR systemd.service (5),
+.BR sd_notify (3)
+]]
+
+local EXIT_STATUS <const> = {
+  { "0", "Done." },
+  { "1", "Failed: the storage or the address, an error in a file of Lua, a scenario whose verdict is against it." },
+  { "2", "The command line or the configuration file is wrong." },
+  { "4", "The data directory is refused: damaged, in use, or another node's." },
+  { "130", "Interrupted: a second signal, or one while a file of Lua ran." },
+}
+
+local ENVIRONMENT <const> = {
+  { "NOTIFY_SOCKET", "Where the manager of services listens that started the node: it is told READY=1 when the node "
+    .. "serves, and STOPPING=1 when a signal stops it." },
+  { "KVSERVER_LUA", "A directory from which the modules of Lua are read, before those inside the program." },
+}
+
+local FILES <const> = {
+  { "/etc/kvserver.lua", "The configuration that the service reads: a Lua file that returns a table of options." },
+  { "./kvdata", "The data directory, unless --data says another: the log in wal, the newest snapshot in snap, whose it "
+    .. "is in FORMAT." },
+  { "./kvdata/admin.sock", "The admin socket, while a node runs." },
+}
+
+--- The page.
+-- @treturn string roff
+function M.text()
+  local sections <const> = {
+    { "NAME", "kvserver \\- a key\\-value store over HTTP, with an embedded Lua VM\n" },
+    { "SYNOPSIS", SYNOPSIS },
+    { "DESCRIPTION", DESCRIPTION },
+    { "OPTIONS", OPTIONS_INTRODUCTION .. options_section() },
+    { "SCENARIO OPTIONS", scenario_section() },
+    { "EXIT STATUS", list(EXIT_STATUS) },
+    { "ENVIRONMENT", list(ENVIRONMENT) },
+    { "FILES", list(FILES) },
+    { "SEE ALSO", SEE_ALSO },
+  }
+  local parts = { (".TH KVSERVER 1 \"\" \"kvserver %s\" \"User Commands\"\n"):format(version) }
+  for _, section in ipairs(sections) do parts[#parts + 1] = (".SH %s\n%s"):format(section[1], section[2]) end
+  return table.concat(parts)
+end
+
+return M

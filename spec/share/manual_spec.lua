@@ -1,0 +1,45 @@
+-- kvserver(1): that it says what the program can do, in what roff understands.
+
+local manual = require "share.manual"
+local options = require "kvserver.options"
+local version = require "kvserver.version"
+
+local MACROS <const> = { B = true, BI = true, BR = true, I = true, PP = true, RI = true, SH = true, TH = true,
+  TP = true, br = true }
+
+-- As a reader sees it: without requests, quotes of arguments and escapes.
+local function read(text)
+  return (text:gsub("%f[^\n]%.%u+ ", ""):gsub('"', ""):gsub("\\%-", "-"):gsub("\\e", "\\"))
+end
+
+local function section(name)
+  return manual.text():match("\n%.SH " .. name .. "\n(.-)\n%.SH ")
+end
+
+describe("the manual", function()
+  it("describes every option, and says which this version does not have", function()
+    local text <const> = read(section "OPTIONS" .. "\n")
+    for _, row in ipairs(options.rows) do
+      local flag <const> = "--" .. row.name .. (row.argument and "  " .. row.argument or "")
+      assert.matches("\n" .. flag .. "\n" .. options.describe(row) .. "\n", text, 1, true)
+    end
+  end)
+
+  it("describes the options of scenarios", function()
+    local text <const> = read(section "SCENARIO OPTIONS")
+    for _, flag in ipairs { "--world  W", "--seeds  A..B", "--until  EVENT", "--junit  FILE", "--quiet" } do
+      assert.matches("\n" .. flag:gsub("[-.]", "%%%0") .. "\n%w", text)
+    end
+  end)
+
+  it("says whose it is, and what an exit code means", function()
+    assert.matches(('^%%.TH KVSERVER 1 "" "kvserver %s"'):format(version:gsub("%.", "%%.")), manual.text())
+    assert.matches("\n.B 4\nThe data directory is refused", manual.text(), 1, true)
+  end)
+
+  it("has no line that roff would take for a request that there is not", function()
+    for line in manual.text():gmatch "[^\n]+" do
+      if line:find "^[.']" then assert.is_true(MACROS[line:match "^%.(%a+)"], line) end
+    end
+  end)
+end)
