@@ -108,12 +108,13 @@ fault_commands["faults.get"] = function(context)
 end
 
 local function find(context, name)
+  if type(name) ~= "string" then error("do: expected the name of a command", 0) end
   if commands[name] then return commands[name] end
   local found <const> = fault_commands[name]
   if found and not context.config.enable_faults then
     error("faults are not enabled: the node was started without --enable-faults", 0)
   end
-  return found or error(("do: no command is called %q"):format(tostring(name)), 0)
+  return found or error(("do: no command is called %q"):format(name), 0)
 end
 
 -- What came as null is nil.

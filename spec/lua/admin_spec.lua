@@ -111,7 +111,8 @@ describe("the admin socket", function()
     { "what is no JSON", "hello", "request: " },
     { "an empty line", "", "request: " },
     { "what is no object", "7", "request: expected an object" },
-    { "no command", "{}", 'do: no command is called "nil"' },
+    { "no command", "{}", "do: expected the name of a command" },
+    { "a command that is no name", '{"do":[]}', "do: expected the name of a command" },
     { "a command that is none", '{"do":"reboot"}', 'do: no command is called "reboot"' },
     { "what only a table has", '{"do":"__index"}', 'do: no command is called "__index"' },
     { "arguments that are no array", '{"do":"ping","args":{}}', "args: expected an array" },
@@ -163,6 +164,61 @@ describe("the admin socket", function()
     local lazy <close> = connect(w.path)
     lazy.pipe:write(('{"do":"raft_log"}\n'):rep(1000))
     for _ = 1, 20 do assert.equal("n1", w.client:call("ping").id) end
+  end)
+
+  -- A node that counts how many snapshots are asked for in each turn of the loop.
+  local function counting_node()
+    local node <const>, turn = { most = 0, all = 0 }, 0
+    local turns <const> = uv.new_prepare()
+    turns:start(function() turn = 0 end)
+    function node.snapshot()
+      turn, node.all = turn + 1, node.all + 1
+      node.most = math.max(node.most, turn)
+      return true
+    end
+    return setmetatable(node, { __close = function() turns:close() end })
+  end
+
+  it("does one thing at a time, however many ask: the node has its turn in between", function()
+    local dir <close> = directory.new()
+    local node <close> = counting_node()
+    local socket <close> = assert(admin.listen { path = dir.path .. "/a", node = node, config = { id = "n1" } })
+    local connections = {}
+    for i = 1, 20 do connections[i] = connect(socket.path) end
+    for _, connection in ipairs(connections) do connection.pipe:write(('{"do":"snapshot"}\n'):rep(10)) end
+    wait_until(function() return node.all == 200 end)
+    assert.equal(1, node.most)
+    for _, connection in ipairs(connections) do connection.pipe:close() end
+  end)
+
+  it("does not heap up answers that nobody takes, and forgets who is gone", function()
+    local w <close> = world()
+    local c <close> = client.connect { port = w.node:port() }
+    for _ = 1, 4 do c:put("k", ("v"):rep(1 << 20)) end
+    local lazy = {}
+    for i = 1, 20 do
+      lazy[i] = connect(w.path)
+      lazy[i].pipe:write '{"do":"raft_log"}\n{"do":"raft_log"}\n'
+    end
+    local limit <const> = 16 << 20 -- as in lua/kvserver/admin.lua
+    wait_until(function() return w.socket.unread_bytes > limit and #w.socket.requests > 10 end)
+    assert.is_true(w.socket.unread_bytes < limit + (6 << 20))
+    for _, connection in ipairs(lazy) do connection.pipe:close() end
+    assert.equal("n1", w.client:call("ping").id)
+    wait_until(function() return w.socket.count == 1 end)
+    assert.same({ 0, 0 }, { w.socket.unread_bytes, #w.socket.requests })
+  end)
+
+  it("closes a connection whose answers are not taken", function()
+    local dir <close> = directory.new()
+    local node <const> = { raft_log = function() return { { index = 1, value = ("v"):rep(4 << 20) } } end }
+    local socket <close> = assert(admin.listen {
+      path = dir.path .. "/a", node = node, config = { id = "n1" }, read_ms = 20,
+    })
+    local lazy <close> = connect(socket.path)
+    wait_until(function() return socket.count == 1 end)
+    lazy.pipe:write '{"do":"raft_log"}\n'
+    wait_until(function() return socket.count == 0 end)
   end)
 
   it("steers the faults of its node", function()
