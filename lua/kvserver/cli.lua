@@ -1,6 +1,7 @@
 --- The command line: what `kvserver ARGUMENTS` does. Called by the VM, as the main task.
 local argparse = require "argparse"
 local config = require "kvserver.config"
+local config_file = require "kvserver.config_file"
 local log = require "kvserver.log"
 local loop = require "kvserver.loop"
 local options = require "kvserver.options"
@@ -109,7 +110,7 @@ end
 -- What the file says, with the flags over it.
 local function merge_file(given)
   if not given.config then return given end
-  local file <const>, problem = config.load(given.config)
+  local file <const>, problem = config_file.load(given.config, given)
   if not file then usage_error(problem) end
   return config.merge(file, given)
 end
@@ -134,6 +135,7 @@ function M.main(program, ...)
   if given.inspect then return require("kvserver.inspect").run(given) end
   local complete, problem = config.complete(merge_file(given))
   if not complete then usage_error(problem) end
+  if given.print_config then return io.stdout:write(config_file.text(complete)) end
   log.configure(complete.log_level, complete.log_format)
   if complete.seed then math.randomseed(complete.seed) end
   loop.set_memory_max(complete.script_memory_bytes)

@@ -1,13 +1,29 @@
 --- The configuration of a node: defaults, then the file, then the flags; checked, or a message that names the place.
+-- What a file says is kvserver.config_file's to read.
 --
 --     local config = assert(require("kvserver.config").complete({ listen = "127.0.0.1:0" }))
 local options = require "kvserver.options"
+local printable = require "kvserver.scenario.printable"
 
 local M = {}
 
-local function quote(value)
-  if type(value) == "string" then return ('"%s"'):format(value) end
-  return tostring(value)
+local QUOTED_BYTES_MAX <const> = 100
+local QUOTED_BYTES_KEPT <const> = 80 -- of what is longer
+
+local function escape(byte)
+  return ("\\x%02x"):format(byte:byte())
+end
+
+--- A value as messages show it: on one line, not too long, and the same whenever it is shown.
+-- @param value
+-- @treturn string
+function M.quote(value)
+  local kind <const> = type(value)
+  if kind == "string" then
+    return ('"%s"'):format(printable.short(value, QUOTED_BYTES_MAX, QUOTED_BYTES_KEPT):gsub("%c", escape))
+  end
+  if value ~= value then return "nan" end
+  return (kind == "number" or kind == "boolean" or kind == "nil") and tostring(value) or "a " .. kind
 end
 
 -- Edit distance, for "did you mean".
@@ -38,24 +54,23 @@ function M.nearest(name, names)
   return best
 end
 
-local function sorted_keys(map)
+--- The keys of a table, in the order of their text.
+-- @tparam table map
+-- @treturn table a list
+function M.sorted_keys(map)
   local keys = {}
-  for key in pairs(map) do keys[#keys + 1] = key end
+  for key in next, map do keys[#keys + 1] = key end
   table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
   return keys
 end
 
-local function known_keys()
-  local keys = {}
-  for _, row in ipairs(options.rows) do
-    if not row.flag_only and not row.later then keys[#keys + 1] = row.key end
-  end
-  return keys
-end
-
-local function unknown_key(key)
-  local near = type(key) == "string" and M.nearest(key, known_keys())
-  return ("%s: unknown option%s"):format(tostring(key), near and (" (did you mean %s?)"):format(near) or "")
+--- What messages call a place in nested tables: peers.n1, peers[2], id.
+-- @tparam string place of the table, "" for the outermost
+-- @param key
+-- @treturn string
+function M.join(place, key)
+  if type(key) ~= "string" then return ("%s[%s]"):format(place, M.quote(key)) end
+  return place == "" and key or place .. "." .. key
 end
 
 --- Checks one value.
@@ -63,33 +78,14 @@ end
 -- @param value text of a flag, or the value of a file
 -- @tparam string place how messages call it: "--listen" or "listen"
 -- @return the value, or nil and a message
+-- @treturn ?string then also the place, down to what is wrong in a table
 function M.check(row, value, place)
-  if row.later then return nil, ("%s: %s"):format(place, row.later) end
+  if row.later then return nil, ("%s: %s"):format(place, row.later), place end
   local parsed, expected, below, actual = row.parse(value)
   if parsed ~= nil then return parsed end
-  if below then place = place .. "." .. below end
+  if below then place = M.join(place, below) end
   if actual == nil then actual = value end
-  return nil, ("%s: expected %s, got %s"):format(place, expected, quote(actual))
-end
-
---- Reads a configuration file: Lua that returns a table, with nothing to call.
--- @tparam string path
--- @treturn ?table key -> checked value, or nil and a message
-function M.load(path)
-  local chunk, why = loadfile(path, "t", {})
-  if not chunk then return nil, why end
-  local ok, result = pcall(chunk)
-  if not ok then return nil, ("%s (a configuration file is data: it cannot call anything)"):format(result) end
-  if type(result) ~= "table" then return nil, ("%s: expected to return a table, got %s"):format(path, quote(result)) end
-  local checked = {}
-  for _, key in ipairs(sorted_keys(result)) do
-    local row = options.by_key[key]
-    if not row or (row.flag_only and not row.later) then return nil, ("%s: %s"):format(path, unknown_key(key)) end
-    local value, problem = M.check(row, result[key], key)
-    if value == nil then return nil, ("%s: %s"):format(path, problem) end
-    checked[key] = value
-  end
-  return checked
+  return nil, ("%s: expected %s, got %s"):format(place, expected, M.quote(actual)), place
 end
 
 local function port_of(address)
@@ -100,13 +96,16 @@ end
 local function check_peers(config)
   local peers, id = config.peers, config.id
   if not peers then return true end
-  if not peers[id] then return nil, ("--peers: expected the node itself (%s) among the peers"):format(id) end
+  if not peers[id] then
+    return nil, ("--peers: expected the node itself (%s) among the peers (%s)"):format(id,
+      table.concat(M.sorted_keys(peers), ", "))
+  end
   if port_of(peers[id]) ~= port_of(config.listen) then
     return nil, ("--peers: expected %s at port %s, as --listen says, got %s=%s"):format(id, port_of(config.listen), id,
       peers[id])
   end
   local taken = {}
-  for _, peer in ipairs(sorted_keys(peers)) do
+  for _, peer in ipairs(M.sorted_keys(peers)) do
     local address = peers[peer]
     if next(peers, next(peers)) and port_of(address) == "0" then
       return nil, ("--peers: expected a port that others can know, got %s=%s"):format(peer, address)

@@ -18,9 +18,9 @@ local MEMBERS_MAX <const> = 16
 local function integer(min, max)
   local expected <const> = ("an integer from %d to %d"):format(min, max)
   return function(value)
-    local number = value
-    if type(value) == "string" then number = value:match("^%d+$") and math.tointeger(tonumber(value)) end
-    if math.type(number) ~= "integer" or number < min or number > max then return nil, expected end
+    local digits <const> = type(value) == "string" and value:match("^%d+$")
+    local number <const> = (digits or math.type(value)) and math.tointeger(tonumber(value)) -- 2^20 is one, too
+    if not number or number < min or number > max then return nil, expected end
     return number
   end
 end
@@ -67,7 +67,7 @@ end
 function M.address(value)
   local host, port = tostring(value):match("^(.+):(%d+)$")
   port = tonumber(port)
-  local legal = host and (host:match("^%[[%x:.]+%]$") or not host:find("[%s:%[%]]"))
+  local legal = host and (host:match("^%[[%x:.]+%]$") or not host:find("[%s%c:%[%]]"))
   if type(value) ~= "string" or not legal or #host > 255 or #tostring(port) > 5 or port > 65535 then
     return nil, "HOST:PORT"
   end
@@ -79,23 +79,48 @@ local function write_mode(value)
   return one_of { "sync" }(value)
 end
 
--- Text "n1=HOST:PORT,..." or a table {n1 = "HOST:PORT"} -> that table; or nil, what was expected, where and what was
--- there.
+local function size(map)
+  local count = 0
+  for _ in next, map do count = count + 1 end
+  return count
+end
+
+-- A list of "ID=HOST:PORT" -> a table {n1 = "HOST:PORT"}; or nil, what was expected, where and what was there.
+local function members_of(items)
+  local members = {}
+  for i, item in ipairs(items) do
+    local id, address = tostring(item):match("^([^=]+)=(.+)$")
+    if type(item) ~= "string" or not id then return nil, "ID=HOST:PORT", i, item end
+    if members[id] then return nil, "each id once", i, item end
+    members[id] = address
+  end
+  return members
+end
+
+-- Text "n1=HOST:PORT,..." -> its items, even where they are empty.
+local function items_of(value)
+  local items = {}
+  for item in (value .. ","):gmatch("([^,]*),") do items[#items + 1] = item end
+  return items
+end
+
+-- Text "n1=HOST:PORT,...", a list {"n1=HOST:PORT", ...} or a table {n1 = "HOST:PORT"} -> that table; or nil, what was
+-- expected, where and what was there.
 local function peers(value)
   local list = value
   if type(value) == "string" then
-    list = {}
-    for item in (value .. ","):gmatch("([^,]*),") do
-      local id, address = item:match("^([^=]+)=(.+)$")
-      if not id or list[id] then return nil, "ID=HOST:PORT, each id once, separated by commas" end
-      list[id] = address
-    end
+    list = members_of(items_of(value))
+    if not list then return nil, "ID=HOST:PORT, each id once, separated by commas" end
+  elseif type(value) ~= "table" then
+    return nil, "a table of id = HOST:PORT"
+  elseif rawget(value, 1) ~= nil then
+    if size(value) ~= #value then return nil, "either a list of ID=HOST:PORT, or a table of id = HOST:PORT" end
+    local members <const>, expected, below, actual = members_of(value)
+    if not members then return nil, expected, below, actual end
+    list = members
   end
-  if type(list) ~= "table" then return nil, "a table of id = HOST:PORT" end
-  local count = 0
-  for id, address in pairs(list) do
-    count = count + 1
-    if count > MEMBERS_MAX then return nil, ("at most %d members"):format(MEMBERS_MAX), nil, "more" end
+  if size(list) > MEMBERS_MAX then return nil, ("at most %d members"):format(MEMBERS_MAX), nil, size(list) end
+  for id, address in next, list do
     if not node_id(id) then return nil, "node ids (1 to 63 of a-z A-Z 0-9 . _ -) as keys", nil, id end
     if not M.address(address) then return nil, "HOST:PORT", id, address end
   end
@@ -122,7 +147,8 @@ M.rows = {
   { name = "listen", argument = "HOST:PORT", parse = M.address, default = "127.0.0.1:7000",
     help = "Address for clients and peers; port 0 picks a free one" },
   { name = "peers", argument = "ID=HOST:PORT,...", parse = peers,
-    help = "All members, this node included, in any order (default: this node alone)" },
+    help = "All members, this node included, in any order (default: this node alone); in a file as a table of "
+      .. "ID = HOST:PORT, too" },
   { name = "heartbeat-ms", argument = "MS", parse = integer(1, ELECTION_MS_MAX), default = 50,
     help = "How often a leader is heard of" },
   { name = "election-ms", argument = "MIN-MAX", parse = election_range, default = "300-600",
@@ -139,7 +165,9 @@ M.rows = {
     help = "A snapshot is taken when so many entries were applied since the last one, and they are as large as that "
       .. "one is; 0 = never" },
   { name = "config", argument = "FILE", parse = text, completes = "file", flag_only = true,
-    help = "A Lua file that returns a table of these options, with _ for -; flags win over it" },
+    help = "A Lua file that returns a table of these options, with _ for -, of one node or of all; flags win over it" },
+  { name = "print-config", parse = flag, flag_only = true,
+    help = "Print the options that hold, from file, flags and defaults, as such a file, and exit" },
   { name = "script", argument = "FILE", parse = text, completes = "file", flag_only = true,
     help = "Run a Lua file in the embedded VM; what follows it belongs to it. The first argument that is not an option "
       .. "does the same" },

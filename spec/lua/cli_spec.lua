@@ -89,6 +89,28 @@ describe("a usage error", function()
     local file <close> = child.file("return { peers = { n2 = 'x' } }")
     local result = child.run { "--config", file.path }
     assert.are.equal(2, result.code)
-    assert.matches(file.path .. ': peers.n2: expected HOST:PORT, got "x"', result.stderr, 1, true)
+    assert.matches(file.path .. ':1: peers.n2: expected HOST:PORT, got "x"', result.stderr, 1, true)
+  end)
+end)
+
+describe("kvserver --print-config", function()
+  it("prints what holds: the defaults, the file over them, what it says of this node, and the flags over all", function()
+    local file <close> = child.file [[return {
+      peers = { n1 = "127.0.0.1:7001", n2 = "127.0.0.1:7002" }, log_level = "warn", max_key_bytes = 10,
+      max_value_bytes = 20, nodes = { n1 = { data = "1" }, n2 = { data = "2", max_key_bytes = 11, max_value_bytes = 21 } },
+    }]]
+    local result <const> = child.run { "--config", file.path, "--id=n2", "--max-key-bytes=12", "--print-config" }
+    assert.are.same({ 0, "" }, { result.code, result.stderr })
+    local printed <const> = load(result.stdout, "printed", "t", {})()
+    assert.are.same({ "n2", "127.0.0.1:7002", "2", "2/admin.sock", "warn", 12, 21, 5000 }, { printed.id, printed.listen,
+      printed.data, printed.admin_socket, printed.log_level, printed.max_key_bytes, printed.max_value_bytes,
+      printed.request_timeout_ms })
+    assert.is_nil(printed.nodes)
+  end)
+
+  it("refuses what would be refused without it", function()
+    local result <const> = child.run { "--print-config", "--fixed-leader", "n2" }
+    assert.are.same({ 2, "" }, { result.code, result.stdout })
+    assert.matches("--fixed-leader: expected one of the peers", result.stderr, 1, true)
   end)
 end)

@@ -3,7 +3,7 @@
  *   spawn(f, ...) -> task handle (join, cancel, status)
  *   sleep(ms), yield(), now_ms()
  *   waker([timeout_ms]) -> userdata: wake(), await() -> true, or false when the time was over
- *   set_memory_max(bytes), memory_bytes() */
+ *   set_memory_max(bytes) -> what it was, memory_bytes() */
 #include "script/bindings.h"
 
 #include "script/pending.h"
@@ -146,8 +146,10 @@ static int loop_now_ms(lua_State *L) {
 static int loop_set_memory_max(lua_State *L) {
   lua_Integer bytes = luaL_checkinteger(L, 1);
   luaL_argcheck(L, bytes >= 0, 1, "expected bytes, 0 for no limit");
-  script_vm_of(L)->memory_bytes_max = (size_t)bytes;
-  return 0;
+  struct script_vm *vm = script_vm_of(L);
+  lua_pushinteger(L, (lua_Integer)vm->memory_bytes_max);
+  vm->memory_bytes_max = (size_t)bytes;
+  return 1;
 }
 
 static int loop_memory_bytes(lua_State *L) {
