@@ -302,6 +302,7 @@ install: program $(DOCUMENTS)
 	install -D -m 644 $(BUILD)/kvserver.1 $(DESTDIR)$(PREFIX)/share/man/man1/kvserver.1
 	install -D -m 644 $(BUILD)/kvserver.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/kvserver
 	install -D -m 644 $(BUILD)/kvserver.service $(DESTDIR)$(PREFIX)/lib/systemd/system/kvserver.service
+	install -D -m 644 share/cluster.lua $(DESTDIR)$(PREFIX)/share/doc/kvserver/cluster.lua
 
 clean:
 	rm -rf build

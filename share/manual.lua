@@ -29,6 +29,24 @@ local function options_section()
   return table.concat(entries)
 end
 
+-- What a key of a configuration file takes; options say so of what they refuse.
+local function expected(row)
+  local _, what = row.parse(print)
+  return row.default ~= nil and ("%s; without it %s"):format(what, row.default) or what
+end
+
+local function configuration_section(introduction, example)
+  local entries = { introduction }
+  for _, row in ipairs(options.rows) do
+    if not row.flag_only and not row.later then
+      entries[#entries + 1] = entry(bold(row.key), "Expects " .. expected(row) .. ".")
+    end
+  end
+  entries[#entries + 1] = (".PP\nThree nodes, each started as\n.B kvserver \\-\\-config cluster.lua \\-\\-id n1\nor "
+    .. "n2 or n3:\n.PP\n.nf\n%s.fi\n"):format(plain(example))
+  return table.concat(entries)
+end
+
 local function scenario_section()
   local entries = { "What stands behind a file that declares scenarios says which are told, where, and how:\n" }
   for _, row in ipairs(scenario_options) do
@@ -74,6 +92,36 @@ or
 The keys of a configuration file are the same words with _ for \-.
 ]]
 
+local CONFIGURATION_INTRODUCTION <const> = [[
+The file that
+.B \-\-config
+names is a program in Lua 5.4 that returns a table of options.
+It can use assert, error, ipairs, next, pairs, select, tonumber, tostring, type, the libraries math, string, table and
+utf8, and os.getenv; it reaches no files, and is stopped when it runs for too long.
+Flags win over it.
+Paths are relative to the working directory.
+.PP
+In
+.B nodes
+it may have a table of options for each node, by id, that take the place of those outside of it for the node that
+.B \-\-id
+says; so that all nodes of a cluster can be started with one file.
+.B \-\-print\-config
+shows what holds then.
+.PP
+The options:
+]]
+
+local CONFIGURATION_EXAMPLE <const> = [[
+return {
+  peers = { n1 = "a:7001", n2 = "b:7001", n3 = "c:7001" },
+  log_level = "warn",
+  nodes = {
+    n3 = { data = "/srv/kvdata", log_level = "info" },
+  },
+}
+]]
+
 local SEE_ALSO <const> = [[
 .BR curl (1),
 .BR lua (1),
@@ -96,7 +144,7 @@ local ENVIRONMENT <const> = {
 }
 
 local FILES <const> = {
-  { "/etc/kvserver.lua", "The configuration that the service reads: a Lua file that returns a table of options." },
+  { "/etc/kvserver.lua", "The configuration that the service reads, see CONFIGURATION FILE." },
   { "./kvdata", "The data directory, unless --data says another: the log in wal, the newest snapshot in snap, whose it "
     .. "is in FORMAT." },
   { "./kvdata/admin.sock", "The admin socket, while a node runs." },
@@ -110,6 +158,7 @@ function M.text()
     { "SYNOPSIS", SYNOPSIS },
     { "DESCRIPTION", DESCRIPTION },
     { "OPTIONS", OPTIONS_INTRODUCTION .. options_section() },
+    { "CONFIGURATION FILE", configuration_section(CONFIGURATION_INTRODUCTION, CONFIGURATION_EXAMPLE) },
     { "SCENARIO OPTIONS", scenario_section() },
     { "EXIT STATUS", list(EXIT_STATUS) },
     { "ENVIRONMENT", list(ENVIRONMENT) },

@@ -94,10 +94,11 @@ describe("a usage error", function()
 end)
 
 describe("kvserver --print-config", function()
-  it("prints what holds: the defaults, the file over them, what it says of this node, and the flags over all", function()
+  it("prints what holds: defaults, the file over them, what it says of this node, the flags over all", function()
     local file <close> = child.file [[return {
       peers = { n1 = "127.0.0.1:7001", n2 = "127.0.0.1:7002" }, log_level = "warn", max_key_bytes = 10,
-      max_value_bytes = 20, nodes = { n1 = { data = "1" }, n2 = { data = "2", max_key_bytes = 11, max_value_bytes = 21 } },
+      max_value_bytes = 20,
+      nodes = { n1 = { data = "1" }, n2 = { data = "2", max_key_bytes = 11, max_value_bytes = 21 } },
     }]]
     local result <const> = child.run { "--config", file.path, "--id=n2", "--max-key-bytes=12", "--print-config" }
     assert.are.same({ 0, "" }, { result.code, result.stderr })

@@ -33,7 +33,7 @@ describe("share/cluster.lua", function()
     end, 10000))
     assert.is_true(clients[leader]:put("a", "1").ok)
     for _, one in pairs(clients) do
-      assert.equal("1", one:get("a").value)
+      assert(task.wait_until(function() return (one:get("a") or {}).value == "1" end, 10000))
       one:close()
     end
     assert.same({ "n1.data", "n2.data", "n3.data" }, home:names())

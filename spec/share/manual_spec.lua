@@ -1,11 +1,13 @@
 -- kvserver(1): that it says what the program can do, in what roff understands.
 
+local child = require "spec.support.child"
+local config_file = require "kvserver.config_file"
 local manual = require "share.manual"
 local options = require "kvserver.options"
 local version = require "kvserver.version"
 
 local MACROS <const> = { B = true, BI = true, BR = true, I = true, PP = true, RI = true, SH = true, TH = true,
-  TP = true, br = true }
+  TP = true, br = true, fi = true, nf = true }
 
 -- As a reader sees it: without requests, quotes of arguments and escapes.
 local function read(text)
@@ -23,6 +25,19 @@ describe("the manual", function()
       local flag <const> = "--" .. row.name .. (row.argument and "  " .. row.argument or "")
       assert.matches("\n" .. flag .. "\n" .. options.describe(row) .. "\n", text, 1, true)
     end
+  end)
+
+  it("says what each key of a configuration file expects, and shows a file that is one", function()
+    local text <const> = read(section "CONFIGURATION FILE")
+    for _, row in ipairs(options.rows) do
+      local described <const> = text:find("\n" .. row.key .. "\nExpects ", 1, true) ~= nil
+      assert.equal(not row.flag_only and not row.later, described, row.key)
+    end
+    assert.matches("\nmax_key_bytes\nExpects an integer from 1 to 65535; without it 4096.\n", text, 1, true)
+    local example <const> = section("CONFIGURATION FILE"):match "%.nf\n(.-)%.fi":gsub("\\%-", "-")
+    local file <close> = child.file(example)
+    assert.same({ data = "/srv/kvdata", log_level = "info", peers = { n1 = "a:7001", n2 = "b:7001", n3 = "c:7001" } },
+      config_file.load(file.path, { id = "n3" }))
   end)
 
   it("describes the options of scenarios", function()

@@ -1,8 +1,10 @@
 -- README.md as a promise: its tour is run with curl against a fresh node, its cluster is started and loses a node, its
 -- options are those of --help.
 
+local child = require "spec.support.child"
 local client = require "kvserver.client"
 local cluster = require "kvserver.cluster"
+local config_file = require "kvserver.config_file"
 local directory = require "spec.support.directory"
 local options = require "kvserver.options"
 local process = require "kvserver.process"
@@ -121,11 +123,23 @@ describe("README.md", function()
   end)
 
   it("has an example of a script that runs", function()
-    local example = read_readme():match("\n```lua\n(.-)```")
+    local example = read_readme():match("\n## Scripts\n.-\n```lua\n(.-)```")
     local result = process.run { args = { process.self(), "-" }, stdin = example, timeout_ms = 10000 }
     assert.equal("", result.stderr)
     assert.equal('200\n{"ok":true,"value":"1"}\n', result.stdout)
     assert.equal(0, result.code)
+  end)
+
+  it("has an example of a configuration that is one, and says what comes of a mistake in it", function()
+    local example = read_readme():match("\n## Configuration\n.-\n```lua\n(.-)```")
+    local file <close> = child.file(example)
+    assert.same({
+      peers = { n1 = "10.0.0.1:7001", n2 = "10.0.0.2:7001", n3 = "10.0.0.3:7001" }, max_value_bytes = 4194304,
+      data = "/srv/kvdata", log_level = "debug",
+    }, config_file.load(file.path, { id = "n2" }))
+    local mistaken <close> = child.file((example:gsub('log_level = "debug"', 'log_levl = "debug"')))
+    local _, why = config_file.load(mistaken.path, { id = "n1" })
+    assert.matches("`cluster.lua" .. why:sub(#mistaken.path + 1) .. "`", read_readme(), 1, true)
   end)
 
   it("lists exactly the options that there are", function()
