@@ -12,7 +12,7 @@ local peers <const> = { n1 = "127.0.0.1:7001", n2 = "127.0.0.1:7002", n3 = "127.
 
 local nodes <const> = {}
 for id in pairs(peers) do
-  nodes[id] = { data = ("%s/%s.data"):format(directory, id) }
+  nodes[id] = { data = ("%s/kvdata-%s"):format(directory, id) }
 end
 
 return { peers = peers, nodes = nodes, read_policy = "readindex", election_ms = "300-600" }

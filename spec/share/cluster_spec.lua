@@ -36,7 +36,7 @@ describe("share/cluster.lua", function()
       assert(task.wait_until(function() return (one:get("a") or {}).value == "1" end, 10000))
       one:close()
     end
-    assert.same({ "n1.data", "n2.data", "n3.data" }, home:names())
+    assert.same({ "kvdata-n1", "kvdata-n2", "kvdata-n3" }, home:names())
   end)
 
   it("says of a node that it does not know which it knows", function()
