@@ -3,7 +3,7 @@
  *   spawn(f, ...) -> task handle (join, cancel, status)
  *   sleep(ms), yield(), now_ms()
  *   waker([timeout_ms]) -> userdata: wake(), await() -> true, or false when the time was over
- *   set_memory_max(bytes) -> what it was, memory_bytes() */
+ *   set_memory_max(bytes), memory_bytes() */
 #include "script/bindings.h"
 
 #include "script/pending.h"
@@ -143,6 +143,7 @@ static int loop_now_ms(lua_State *L) {
   return 1;
 }
 
+/* Returns what it was. */
 static int loop_set_memory_max(lua_State *L) {
   lua_Integer bytes = luaL_checkinteger(L, 1);
   luaL_argcheck(L, bytes >= 0, 1, "expected bytes, 0 for no limit");
