@@ -62,23 +62,6 @@ local function node_id(value)
   return value
 end
 
---- Checks a HOST:PORT (an IPv6 host stands in brackets).
--- @return the address, or nil and what was expected
-function M.address(value)
-  local host, port = tostring(value):match("^(.+):(%d+)$")
-  port = tonumber(port)
-  local legal = host and (host:match("^%[[%x:.]+%]$") or not host:find("[%s%c:%[%]]"))
-  if type(value) ~= "string" or not legal or #host > 255 or #tostring(port) > 5 or port > 65535 then
-    return nil, "HOST:PORT"
-  end
-  return value
-end
-
-local function write_mode(value)
-  if value == "async" then return nil, "sync (async is not in this version)" end
-  return one_of { "sync" }(value)
-end
-
 local function size(map)
   local count = 0
   for _ in next, map do count = count + 1 end
@@ -104,8 +87,25 @@ local function items_of(value)
   return items
 end
 
--- Text "n1=HOST:PORT,...", a list {"n1=HOST:PORT", ...} or a table {n1 = "HOST:PORT"} -> that table; or nil, what was
--- expected, where and what was there.
+--- Checks a HOST:PORT (an IPv6 host stands in brackets).
+-- @return the address, or nil and what was expected
+function M.address(value)
+  local host, port = tostring(value):match("^(.+):(%d+)$")
+  port = tonumber(port)
+  local legal = host and (host:match("^%[[%x:.]+%]$") or not host:find("[%s%c:%[%]]"))
+  if type(value) ~= "string" or not legal or #host > 255 or #tostring(port) > 5 or port > 65535 then
+    return nil, "HOST:PORT"
+  end
+  return value
+end
+
+local function write_mode(value)
+  if value == "async" then return nil, "sync (async is not in this version)" end
+  return one_of { "sync" }(value)
+end
+
+-- Text "n1=HOST:PORT,..." or a table {n1 = "HOST:PORT"} -> that table; or nil, what was expected, where and what was
+-- there. The table may also be a list of the items of the text.
 local function peers(value)
   local list = value
   if type(value) == "string" then
