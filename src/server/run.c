@@ -5,10 +5,12 @@
 
 #include "base/check.h"
 #include "httpapi/httpapi.h"
+#include "httpapi/traffic.h"
 #include "io/http_server.h"
 #include "raft/transporthttp/link.h"
 #include "raft/transporthttp/routes.h"
 #include "server/member.h"
+#include "server/scrape.h"
 
 #include <stdlib.h>
 
@@ -70,10 +72,23 @@ static enum http_effect classify(void *context, const struct http_message *reque
 static void handle(void *context, const struct http_message *request, struct http_exchange *exchange) {
   struct server *server = context;
   const struct http_handler *api = httpapi_handler(server->api);
-  if (is_for_member(server, request->path))
+  if (is_for_member(server, request->path)) {
+    http_exchange_set_route(exchange, TRAFFIC_MEMBERS);
     member_handle(server->member, request, exchange);
-  else
+  } else {
     api->handle(api->context, request, exchange);
+  }
+}
+
+static uint64_t clock_us(void *context) {
+  (void)context;
+  return io_clock_ns() / 1000;
+}
+
+static void answered(void *context, uint32_t route, int status, uint64_t duration_us) {
+  struct server *server = context;
+  const struct http_handler *api = httpapi_handler(server->api);
+  api->answered(api->context, route, status, duration_us);
 }
 
 static void error_body(void *context, int status, const char *text, struct buffer *out) {
@@ -116,7 +131,9 @@ struct server *server_create(struct io_loop *loop, const struct config *config, 
                                           .classify = classify,
                                           .handle = handle,
                                           .error_body = error_body,
-                                          .limits_of = config->members_count > 1 ? limits_of : NULL};
+                                          .limits_of = config->members_count > 1 ? limits_of : NULL,
+                                          .clock_us = clock_us,
+                                          .answered = answered};
   server->hook.run = on_turn_end;
   server->sm = kvsm_create();
   if (node == NULL) server->storage = storage_create(&server->config);
@@ -141,6 +158,17 @@ static enum status create_member(struct server *server, struct error *err) {
   return status;
 }
 
+static void write_metrics(void *context, struct buffer *out) {
+  struct server *server = context;
+  struct scrape scrape = {.config = &server->config,
+                          .loop = server->loop,
+                          .dkv = &server->dkv,
+                          .http = server->http,
+                          .member = server->member,
+                          .storage = server->storage};
+  scrape_write(&scrape, out);
+}
+
 /* In the order in which hooks must be added. */
 enum status server_serve(struct server *server, struct error *err) {
   const struct config *config = &server->config;
@@ -148,6 +176,7 @@ enum status server_serve(struct server *server, struct error *err) {
   if (status != STATUS_OK) return status;
   dkv_init(&server->dkv, server->node, server->sm, config->read_policy, config->write_mode);
   server->api = httpapi_create(&server->dkv, config, loop_now_ms, server->loop);
+  httpapi_on_metrics(server->api, write_metrics, server);
   status = open_http(server, err);
   io_hook_add(server->loop, &server->hook);
   return status;
