@@ -117,4 +117,45 @@ describe("log", function()
     assert.is_true(through >= 100 and through < 3000, through .. " lines got through")
     assert.matches("event=after dropped_lines=" .. 3000 - through .. "$", written_lines[#written_lines])
   end)
+
+  it("keeps its most recent lines in memory, those that stderr does not take, too", function()
+    run([[
+      for i = 1, 1500 do log.write("info", "m", "e" .. i % 2, { i = i }) end
+      local lines = log.recent()
+      assert(#lines == 1000, #lines)
+      for i, line in ipairs(lines) do
+        assert(line:match("^ts=%S+ level=info module=m event=e%d i=(%d+)") == tostring(500 + i), line)
+      end]], "exec $PROGRAM $SCRIPT 2>/dev/full")
+  end)
+
+  it("keeps no more of them than a quarter of a MiB", function()
+    run([[
+      local line
+      for i = 1, 900 do log.write("info", "m", "e", { i = i, padding = ("x"):rep(1000) }) end
+      local lines, bytes = log.recent(), 0
+      for i, line in ipairs(lines) do
+        bytes = bytes + #line + 1
+        assert(line:match(" i=(%d+)") == tostring(900 - #lines + i), line)
+        assert(#line:match("padding=(x+)") == 1000, line)
+      end
+      assert(bytes <= 1 << 18 and bytes > (1 << 18) - 2000, bytes)]])
+  end)
+
+  it("gives the newest of its recent lines that match", function()
+    run([[
+      for i = 1, 20 do log.write("info", "m", "e", { i = i }) end
+      local function numbers(...)
+        local list = {}
+        for _, line in ipairs(log.recent(...)) do list[#list + 1] = line:match(" i=(%d+)") end
+        return table.concat(list, " ")
+      end
+      assert(numbers(3) == "18 19 20", numbers(3))
+      assert(numbers(0) == "", numbers(0))
+      assert(numbers(2, " i=1%d$") == "18 19", numbers(2, " i=1%d$"))
+      assert(numbers(nil, "=7$") == "7")
+      assert(numbers(5, "no such") == "")
+      assert(not pcall(log.recent, -1))
+      assert(not pcall(log.recent, 1, "[")) -- no pattern
+      assert(#log.recent() == 20)]])
+  end)
 end)

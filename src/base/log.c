@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log_recent.h"
 #include "base/utf8.h"
 
 enum {
@@ -29,7 +30,8 @@ _Static_assert(LOG_LINE_BYTES_MAX <= PIPE_BUF, "a line must fit into a pipe that
 static _Atomic(enum log_level) level_min = LOG_LEVEL_INFO;
 static _Atomic(enum log_format) line_format = LOG_FORMAT_LOGFMT;
 static atomic_uint_fast64_t lines_dropped; /* since the last line that got through */
-static pthread_mutex_t output_lock = PTHREAD_MUTEX_INITIALIZER;
+static atomic_uint_fast64_t dropped_total;
+static pthread_mutex_t output_lock = PTHREAD_MUTEX_INITIALIZER; /* of stderr, and of the recent lines */
 
 struct line {
   char data[LOG_LINE_BYTES_MAX];
@@ -193,6 +195,22 @@ void log_configure(enum log_level level, enum log_format format) {
   atomic_store(&line_format, format);
 }
 
+/* `before`: those that this line would have told of. */
+static void count_dropped(uint64_t before) {
+  atomic_fetch_add(&lines_dropped, before + 1);
+  atomic_fetch_add(&dropped_total, 1);
+}
+
+uint64_t log_dropped_total(void) {
+  return atomic_load(&dropped_total);
+}
+
+void log_append_recent(struct buffer *out) {
+  pthread_mutex_lock(&output_lock);
+  log_recent_append_to(out);
+  pthread_mutex_unlock(&output_lock);
+}
+
 void log_write(enum log_level level, const char *module, const char *event, const struct log_field *fields,
                size_t fields_count) {
   if (level < atomic_load_explicit(&level_min, memory_order_relaxed)) return;
@@ -213,8 +231,9 @@ void log_write(enum log_level level, const char *module, const char *event, cons
   uint64_t dropped = atomic_exchange(&lines_dropped, 0);
   finish(&line, dropped);
   pthread_mutex_lock(&output_lock);
+  log_recent_keep(bytes_make(line.data, line.len));
   bool through = write_now(&line);
   pthread_mutex_unlock(&output_lock);
-  if (!through) atomic_fetch_add(&lines_dropped, dropped + 1);
+  if (!through) count_dropped(dropped);
   errno = errno_before;
 }

@@ -1,5 +1,6 @@
 /* One log per process: a line per event on stderr, as logfmt or JSON. It never blocks the caller: what stderr does not
- * take at once (a full pipe) is dropped and counted, and the count is written when it takes lines again. Any thread.
+ * take at once (a full pipe) is dropped and counted, and the count is written when it takes lines again. The most
+ * recent lines stay in memory, those that were dropped, too. Any thread.
  *
  *   LOG_INFO("server", "ready", LOG_STR("listen", text), LOG_U64("port", port));
  */
@@ -8,6 +9,10 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+struct buffer;
+
+enum { LOG_RECENT_LINES_MAX = 1000, LOG_RECENT_BYTES_MAX = 1 << 18 };
 
 enum log_level {
   LOG_LEVEL_DEBUG,
@@ -30,6 +35,11 @@ void log_configure(enum log_level level, enum log_format format);
 /* Use the macros. `fields` is borrowed. */
 void log_write(enum log_level level, const char *module, const char *event, const struct log_field *fields,
                size_t fields_count);
+
+/* Appends the most recent lines, oldest first, each with its newline. */
+void log_append_recent(struct buffer *out);
+/* Lines that stderr did not take, since the process started. */
+uint64_t log_dropped_total(void);
 
 #define LOG_AT(level, module, event, ...)                                                                              \
   log_write((level), (module), (event), (struct log_field[]){__VA_ARGS__},                                             \
