@@ -276,6 +276,7 @@ enum status http_server_open(struct io_loop *loop, const char *host, uint16_t po
   list_init(&server->ready);
   server->scan_timer = io_timer_create(loop, scan_deadlines, server);
   server->end_of_turn.run = end_of_turn;
+  server->end_of_turn.name = "answers";
   io_hook_add(loop, &server->end_of_turn);
   *out = server;
   return STATUS_OK;

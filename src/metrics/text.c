@@ -128,3 +128,8 @@ void metrics_gauge(struct buffer *out, const char *name, const char *help, uint6
   metrics_family(out, name, METRIC_GAUGE, help);
   metrics_value(out, name, NULL, value);
 }
+
+void metrics_durations(struct buffer *out, const char *name, const char *help, const struct histogram *histogram) {
+  metrics_family(out, name, METRIC_HISTOGRAM, help);
+  metrics_histogram(out, name, NULL, histogram);
+}

@@ -32,7 +32,8 @@ enum { METRIC_LABELS_MAX = 4 };
 void metrics_histogram(struct buffer *out, const char *name, const struct metric_label *labels,
                        const struct histogram *histogram);
 
-/* Families of one sample. */
+/* Families of one sample, or one histogram. */
+void metrics_durations(struct buffer *out, const char *name, const char *help, const struct histogram *histogram);
 void metrics_counter(struct buffer *out, const char *name, const char *help, uint64_t value);
 void metrics_gauge(struct buffer *out, const char *name, const char *help, uint64_t value);
 

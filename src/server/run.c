@@ -7,6 +7,7 @@
 #include "httpapi/httpapi.h"
 #include "httpapi/traffic.h"
 #include "io/http_server.h"
+#include "raft/node.h"
 #include "raft/transporthttp/link.h"
 #include "raft/transporthttp/routes.h"
 #include "server/member.h"
@@ -16,6 +17,9 @@
 
 /* Pieces of dead state freed per turn: far below a millisecond, and more than one turn of writes leaves behind. */
 enum { RECLAIM_STEPS_PER_TURN = 512 };
+
+/* A turn that takes this long delays everybody, heartbeats too, and the log says so. */
+enum { SLOW_TURN_MS = 50 };
 
 struct server {
   struct io_loop *loop;
@@ -82,7 +86,7 @@ static void handle(void *context, const struct http_message *request, struct htt
 
 static uint64_t clock_us(void *context) {
   (void)context;
-  return io_clock_ns() / 1000;
+  return io_clock_us();
 }
 
 static void answered(void *context, uint32_t route, int status, uint64_t duration_us) {
@@ -135,6 +139,7 @@ struct server *server_create(struct io_loop *loop, const struct config *config, 
                                           .clock_us = clock_us,
                                           .answered = answered};
   server->hook.run = on_turn_end;
+  server->hook.name = "reclaim";
   server->sm = kvsm_create();
   if (node == NULL) server->storage = storage_create(&server->config);
   return server;
@@ -178,6 +183,7 @@ enum status server_serve(struct server *server, struct error *err) {
   server->api = httpapi_create(&server->dkv, config, loop_now_ms, server->loop);
   httpapi_on_metrics(server->api, write_metrics, server);
   status = open_http(server, err);
+  io_loop_tell_slow(server->loop, SLOW_TURN_MS);
   io_hook_add(server->loop, &server->hook);
   return status;
 }
@@ -198,6 +204,16 @@ void server_status(const struct server *server, struct raft_status *status, stru
   struct raft_node *node = server->dkv.node;
   node->ops->status(node, status);
   node->ops->leader_hint(node, leader);
+}
+
+void server_durations(const struct server *server, struct server_durations *out) {
+  static const struct histogram none;
+  const struct wal_figures *log = server->storage != NULL ? storage_figures(server->storage) : NULL;
+  const struct raftnode_figures *raft = server->member != NULL ? raftnode_figures(member_node(server->member)) : NULL;
+  *out = (struct server_durations){.fsync = log != NULL ? &log->sync : &none,
+                                   .commit = raft != NULL ? &raft->commit : &none,
+                                   .apply = raft != NULL ? &raft->apply : &none,
+                                   .turn = io_loop_turns(server->loop)};
 }
 
 enum status server_create_snapshot(struct server *server) {

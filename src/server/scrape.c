@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "metrics/text.h"
+#include "raft/node.h"
 #include "server/process_figures.h"
 
 #include <string.h>
@@ -57,6 +58,80 @@ static void write_peers(const struct raft_status *raft, struct buffer *out) {
   }
 }
 
+static void write_elections(const struct raftnode_figures *raft, struct buffer *out) {
+  metrics_counter(out, "kvserver_raft_elections_started_total", "Elections in which this node stood.",
+                  raft->elections_started);
+  metrics_counter(out, "kvserver_raft_elections_won_total", "Elections that it won.", raft->elections_won);
+  metrics_counter(out, "kvserver_raft_leader_changes_total", "Times that another leader became known here.",
+                  raft->leader_changes);
+}
+
+static void write_refused(const struct raftnode_figures *raft, struct buffer *out) {
+  static const char name[] = "kvserver_raft_refused_total";
+  const struct {
+    const char *kind;
+    const char *reason;
+    uint64_t count;
+  } rows[] = {{"write", "overloaded", raft->proposals_overloaded},
+              {"write", "disk_full", raft->proposals_disk_full},
+              {"read", "overloaded", raft->reads_overloaded}};
+  metrics_family(out, name, METRIC_COUNTER, "Requests refused before anything was done.");
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    const struct metric_label labels[] = {{"kind", rows[i].kind}, {"reason", rows[i].reason}, {NULL, NULL}};
+    metrics_value(out, name, labels, rows[i].count);
+  }
+}
+
+static void write_work(const struct raftnode *node, struct buffer *out) {
+  const struct raftnode_figures *raft = raftnode_figures(node);
+  metrics_counter(out, "kvserver_raft_proposals_total", "Writes taken by this node as leader.", raft->proposals);
+  metrics_counter(out, "kvserver_raft_applied_total", "Entries applied since the start.", raft->applied);
+  write_refused(raft, out);
+  metrics_gauge(out, "kvserver_raft_writes_waiting", "Writes whose outcome is still owed.",
+                raftnode_writes_waiting(node));
+  metrics_gauge(out, "kvserver_raft_reads_waiting", "Reads that wait for their index, or for it to be applied.",
+                raftnode_reads_waiting(node));
+  metrics_durations(out, "kvserver_raft_commit_duration_seconds",
+                    "Leader only: from the append of an entry to its commit.", &raft->commit);
+  metrics_durations(out, "kvserver_raft_apply_duration_seconds", "To apply one batch of committed entries.",
+                    &raft->apply);
+}
+
+static void write_snapshots(const struct raftnode *node, struct buffer *out) {
+  const struct raftnode_figures *raft = raftnode_figures(node);
+  struct raftnode_snapshot_counts counts;
+  raftnode_snapshot_counts(node, &counts);
+  metrics_gauge(out, "kvserver_snapshot_bytes", "Size of the newest snapshot.", raftnode_snapshot_bytes(node));
+  metrics_counter(out, "kvserver_snapshot_taken_total", "Snapshots that this node took.", counts.taken);
+  metrics_counter(out, "kvserver_snapshot_received_total", "Snapshots of a leader that took the place of the state.",
+                  counts.installed);
+  metrics_counter(out, "kvserver_snapshot_sent_total", "Snapshots sent to another member, whole.", counts.sent);
+  metrics_counter(out, "kvserver_snapshot_received_bytes_total", "Bytes of snapshots received.",
+                  raft->snapshot_received_bytes);
+  metrics_counter(out, "kvserver_snapshot_sent_bytes_total", "Bytes of snapshots sent.", raft->snapshot_sent_bytes);
+  metrics_durations(out, "kvserver_snapshot_duration_seconds", "To take a snapshot and put it on disk.",
+                    &raft->snapshot);
+}
+
+/* ---- the log on disk, and the loop ---- */
+
+static void write_log(const struct wal_figures *log, struct buffer *out) {
+  metrics_counter(out, "kvserver_wal_batches_total", "Batches written to the log, each with one fdatasync.",
+                  log->batches);
+  metrics_counter(out, "kvserver_wal_written_bytes_total", "Bytes written to the log.", log->bytes);
+  metrics_counter(out, "kvserver_wal_segments_total", "Segments of the log started.", log->segments);
+  metrics_durations(out, "kvserver_wal_append_duration_seconds", "To write and sync one batch.", &log->append);
+  metrics_durations(out, "kvserver_wal_fsync_duration_seconds", "One fdatasync of the log.", &log->sync);
+}
+
+static void write_process(const struct scrape *scrape, struct buffer *out) {
+  metrics_durations(out, "kvserver_loop_turn_duration_seconds", "A turn of the event loop, without its waiting.",
+                    io_loop_turns(scrape->loop));
+  metrics_counter(out, "kvserver_log_lines_dropped_total", "Lines of the log that stderr did not take.",
+                  log_dropped_total());
+  process_figures_write(out);
+}
+
 static void write_raft(const struct scrape *scrape, struct buffer *out) {
   struct raft_status raft;
   struct kvsm_stats state;
@@ -86,6 +161,14 @@ static void write_connections(const struct scrape *scrape, struct buffer *out) {
 void scrape_write(const struct scrape *scrape, struct buffer *out) {
   write_build(scrape->config, out);
   write_raft(scrape, out);
+  const struct wal_figures *log = scrape->storage != NULL ? storage_figures(scrape->storage) : NULL;
+  if (scrape->member != NULL) {
+    const struct raftnode *node = member_node(scrape->member);
+    write_elections(raftnode_figures(node), out);
+    write_work(node, out);
+    write_snapshots(node, out);
+  }
+  if (log != NULL) write_log(log, out);
   write_connections(scrape, out);
-  process_figures_write(out);
+  write_process(scrape, out);
 }
