@@ -2,6 +2,7 @@
  *
  *   configure(level, format)                       "debug info warn error none"; "logfmt json"
  *   write(level, module, event, {key = value...})  values: strings, or integers from 0; at most FIELDS_MAX
+ *   say(text)                                      words for people, as log_say
  *   recent([count [, pattern]]) -> {line, ...}     the newest `count` (all: about a thousand) of the lines in memory
  * that the Lua pattern matches, oldest first, without their newlines */
 #include "script/bindings.h"
@@ -51,6 +52,13 @@ static int write_line(lua_State *L) {
     }
   }
   log_write(level, module, event, fields, count);
+  return 0;
+}
+
+static int say(lua_State *L) {
+  size_t len;
+  const char *text = luaL_checklstring(L, 1, &len);
+  log_say(bytes_make(text, len));
   return 0;
 }
 
@@ -108,7 +116,7 @@ static int recent(lua_State *L) {
 
 int luaopen_kvserver_log(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"configure", configure}, {"write", write_line}, {"recent", recent}, {NULL, NULL}};
+      {"configure", configure}, {"write", write_line}, {"recent", recent}, {"say", say}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

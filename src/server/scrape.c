@@ -129,6 +129,8 @@ static void write_process(const struct scrape *scrape, struct buffer *out) {
                     io_loop_turns(scrape->loop));
   metrics_counter(out, "kvserver_log_lines_dropped_total", "Lines of the log that stderr did not take.",
                   log_dropped_total());
+  metrics_counter(out, "kvserver_log_lines_suppressed_total", "Lines of the log left out of bursts of one event.",
+                  log_suppressed_total());
   process_figures_write(out);
 }
 
