@@ -31,7 +31,7 @@ local function stop_signal()
 end
 
 local function fail(why, code)
-  io.stderr:write("kvserver: ", why, "\n")
+  log.say("kvserver: " .. why) -- which does not wait for a reader that does not read
   os.exit(code, true)
 end
 

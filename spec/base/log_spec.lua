@@ -1,5 +1,6 @@
 -- The log, as a child process writes it to its stderr.
 
+local http = require "spec.support.http"
 local json = require "kvserver.json"
 local process = require "kvserver.process"
 
@@ -104,7 +105,7 @@ describe("log", function()
   it("does not block on a full pipe, but drops lines and says later how many", function()
     -- Descriptor 3 keeps the pipe open; nobody reads it until the child itself empties it.
     local result = run([[
-      for i = 1, 3000 do log.write("info", "m", "e", { i = i, padding = ("x"):rep(100) }) end
+      for i = 1, 3000 do log.write("info", "m", "e" .. i % 60, { i = i, padding = ("x"):rep(100) }) end
       os.execute("dd if=$DIR/pipe of=$DIR/first bs=1M iflag=nonblock status=none 2>/dev/null")
       log.write("info", "m", "after")]],
       "mkfifo $DIR/pipe; exec 3<>$DIR/pipe; $PROGRAM $SCRIPT 2>$DIR/pipe; code=$?;" ..
@@ -116,5 +117,105 @@ describe("log", function()
     local through = #written_lines - 1
     assert.is_true(through >= 100 and through < 3000, through .. " lines got through")
     assert.matches("event=after dropped_lines=" .. 3000 - through .. "$", written_lines[#written_lines])
+  end)
+
+  it("keeps its most recent lines in memory, those that stderr does not take, too", function()
+    run([[
+      for i = 1, 1500 do log.write("info", "m", "e" .. i % 50, { i = i }) end
+      local lines = log.recent()
+      assert(#lines == 1000, #lines)
+      for i, line in ipairs(lines) do
+        assert(line:match("^ts=%S+ level=info module=m event=e%d+ i=(%d+)") == tostring(500 + i), line)
+      end]], "exec $PROGRAM $SCRIPT 2>/dev/full")
+  end)
+
+  it("keeps no more of them than a quarter of a MiB", function()
+    run([[
+      local line
+      for i = 1, 900 do log.write("info", "m", "e" .. i % 10, { i = i, padding = ("x"):rep(1000) }) end
+      local lines, bytes = log.recent(), 0
+      for i, line in ipairs(lines) do
+        bytes = bytes + #line + 1
+        assert(line:match(" i=(%d+)") == tostring(900 - #lines + i), line)
+        assert(#line:match("padding=(x+)") == 1000, line)
+      end
+      assert(bytes <= 1 << 18 and bytes > (1 << 18) - 2000, bytes)]])
+  end)
+
+  it("gives the newest of its recent lines that match", function()
+    run([[
+      for i = 1, 20 do log.write("info", "m", "e", { i = i }) end
+      local function numbers(...)
+        local list = {}
+        for _, line in ipairs(log.recent(...)) do list[#list + 1] = line:match(" i=(%d+)") end
+        return table.concat(list, " ")
+      end
+      assert(numbers(3) == "18 19 20", numbers(3))
+      assert(numbers(0) == "", numbers(0))
+      assert(numbers(2, " i=1%d$") == "18 19", numbers(2, " i=1%d$"))
+      assert(numbers(nil, "=7$") == "7")
+      assert(numbers(5, "no such") == "")
+      assert(not pcall(log.recent, -1))
+      assert(not pcall(log.recent, 1, "[")) -- no pattern
+      assert(#log.recent() == 20)]])
+  end)
+
+  it("leaves the flags of a stderr that others share as they are", function()
+    run('log.write("info", "m", "e")', "mkfifo $DIR/pipe; exec 3<>$DIR/pipe; $PROGRAM $SCRIPT 2>&3 || exit 1;" ..
+      "flags=$(awk '/flags/ {print $2}' /proc/$$/fdinfo/3); exit $((flags & 04000))")
+  end)
+
+  it("writes words for people as they are, line by line", function()
+    local text = run([[
+      log.configure("error", "json")
+      log.say("one\n\ntwo \27")
+      log.say("three\n")
+      log.say("")
+      log.say(("x"):rep(5000))
+      assert(#log.recent() == 5)]]).stderr
+    assert.equal("one\n\ntwo \27\nthree\n" .. ("x"):rep(4095) .. "\n", text)
+  end)
+end)
+
+describe("a storm of one event", function()
+  it("is cut after a number of lines, others are not", function()
+    local text = run([[
+      for i = 1, 150 do
+        log.write("info", "m", "storm", { i = i })
+        if i % 10 == 0 then log.write("info", "m", "other") end
+      end]]).stderr
+    local _, storm = text:gsub("event=storm", "")
+    local _, other = text:gsub("event=other", "")
+    assert.same({ 100, 15 }, { storm, other })
+    assert.matches("event=storm i=100\n", text)
+  end)
+
+  -- A window is long. But an event that needs the place of another one says what was left out of that one.
+  it("is summed up by a line of its own", function()
+    local text = run([[
+      for i = 1, 150 do log.write("warn", "m", "storm", { i = i }) end
+      for i = 1, 3000 do log.write("error", "m", "e" .. i) end]]).stderr
+    assert.matches("level=warn module=m event=storm suppressed_lines=50\n", text)
+  end)
+
+  it("may begin anew when its window is over, and what was left out is told once", function()
+    local probe = http.native "log_probe"
+    local MODULE <const>, WINDOW_MS <const> = "of the spec", 10000
+    for i = 1, 120 do assert.equal(i <= 100, probe.pass("warn", MODULE, "e", 1000)) end
+    assert.is_false(probe.pass("warn", MODULE, "e", 1000 + WINDOW_MS - 1))
+    assert.is_nil(probe.take(1000 + WINDOW_MS - 1))
+    assert.same({ module = MODULE, event = "e", level = "warn", count = 21 }, probe.take(1000 + WINDOW_MS))
+    assert.is_nil(probe.take(1000 + WINDOW_MS))
+    assert.is_true(probe.pass("warn", MODULE, "e", 1000 + WINDOW_MS))
+    for i = 2, 101 do assert.equal(i <= 100, probe.pass("info", MODULE, "e", 1001 + WINDOW_MS)) end
+  end)
+
+  it("is one of an event and its module", function()
+    local probe = http.native "log_probe"
+    for _ = 1, 100 do probe.pass("info", "a", "e", 5) end
+    assert.is_false(probe.pass("info", "a", "e", 5))
+    assert.is_true(probe.pass("info", "b", "e", 5))
+    assert.is_true(probe.pass("info", "a", "f", 5))
+    assert.is_true(probe.pass("info", ("x"):rep(100), ("y"):rep(100), 5)) -- longer than what is kept of names
   end)
 end)

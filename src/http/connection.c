@@ -29,6 +29,8 @@ struct http_exchange {
   struct list link;                   /* in connection->line; first member: its address is the exchange's */
   struct http_connection *connection; /* NULL when the client is gone */
   enum http_effect effect;
+  uint32_t route;      /* as the handler says */
+  uint64_t started_us; /* by the handler's clock */
   bool answered;
   bool head_only;                /* the request was HEAD */
   bool close;                    /* the answer is the last one */
@@ -114,6 +116,8 @@ static struct http_exchange *exchange_create(struct http_connection *connection,
   connection->line_count++;
   connection->inflight[effect]++;
   list_init(&exchange->waiting);
+  const struct http_handler *handler = connection->handler;
+  if (handler->answered != NULL) exchange->started_us = handler->clock_us(handler->context);
   return exchange;
 }
 
@@ -157,6 +161,17 @@ static void encode_answer(const struct http_exchange *exchange, struct buffer *o
   buffer_deinit(&lines);
 }
 
+static void tell_answered(const struct http_exchange *exchange, int status) {
+  const struct http_handler *handler = exchange->connection->handler;
+  if (handler->answered == NULL) return;
+  uint64_t duration_us = handler->clock_us(handler->context) - exchange->started_us;
+  handler->answered(handler->context, exchange->route, status, duration_us);
+}
+
+void http_exchange_set_route(struct http_exchange *exchange, uint32_t route) {
+  exchange->route = route;
+}
+
 void http_exchange_reply(struct http_exchange *exchange, int status, const char *content_type, struct bytes extra,
                          struct bytes body) {
   struct http_connection *connection = exchange->connection;
@@ -168,6 +183,7 @@ void http_exchange_reply(struct http_exchange *exchange, int status, const char 
   exchange->answered = true;
   list_remove(&exchange->waiting);
   connection->inflight[exchange->effect]--;
+  tell_answered(exchange, status);
   if (!is_first(exchange)) {
     encode_answer(exchange, &exchange->held, status, content_type, extra, body);
     connection->held_bytes += exchange->held.len;

@@ -41,6 +41,10 @@ struct http_handler {
   /* The limits of a request to this path (as sent, without the query), kept like those of the connection, which count
    * when this, or what it says, is NULL. Until the path is known those of the request before count. */
   const struct http_limits *(*limits_of)(void *context, struct bytes path);
+  /* NULL, or both are there: a clock, and who hears of each answer, its own ones included, how long it was in the
+   * making; not of those whose client is gone. `route`: as http_exchange_set_route said, else 0. */
+  uint64_t (*clock_us)(void *context);
+  void (*answered)(void *context, uint32_t route, int status, uint64_t duration_us);
 };
 
 struct http_limits {
@@ -94,6 +98,9 @@ size_t http_connection_inflight(const struct http_connection *connection);
 /* Called (once per change from "nothing ready" to "something ready") when an answer made output outside of feed, so
  * that the owner puts the connection on its list for the end of the turn. */
 void http_connection_on_ready(struct http_connection *connection, void (*ready)(void *context), void *context);
+
+/* What the handler's `answered` is told. */
+void http_exchange_set_route(struct http_exchange *exchange, uint32_t route);
 
 /* Answers. Views are borrowed until the call returns. `extra`: complete header lines, or empty; the caller vouches that
  * no client's bytes in them can hold CR or LF. The exchange is gone afterwards. */

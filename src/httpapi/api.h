@@ -9,6 +9,7 @@
 
 #include "httpapi/body.h"
 #include "httpapi/httpapi.h"
+#include "httpapi/traffic.h"
 
 enum {
   CALLS_IDLE_MAX = 1024,        /* calls kept for reuse */
@@ -24,6 +25,11 @@ struct httpapi {
   void *now_context;
   uint64_t started_ms;
   struct http_handler handler;
+  bool stopping;
+  void (*write_metrics)(void *context, struct buffer *out); /* of the server; NULL: none */
+  void *metrics_context;
+  struct traffic traffic;
+  size_t calls_count;   /* begun and not ended */
   struct list inflight; /* call.link: with DistributedKV */
   struct list idle;     /* call.link: for reuse */
   size_t idle_count;
@@ -94,6 +100,7 @@ bool params_wants_raw(const struct http_message *request);
 void api_write_json(struct httpapi *api, struct http_exchange *exchange, int status, uint64_t index, const char *extra,
                     struct bytes body);
 void api_write_raw(struct httpapi *api, struct http_exchange *exchange, uint64_t index, struct bytes body);
+void api_write_text(struct http_exchange *exchange, const char *content_type, struct bytes body);
 /* The error reply of the contract. `hint` may be NULL. `target` (path and query as sent) makes the Location of a
  * not_leader; NULL elsewhere. */
 void api_write_error(struct httpapi *api, struct http_exchange *exchange, enum err_code code, const char *text,
@@ -111,6 +118,6 @@ void api_connection_error(void *context, int status, const char *text, struct bu
 
 api_route route_kv_get, route_kv_put, route_kv_delete, route_kv_scan;
 api_route route_kv_cas, route_kv_mget, route_kv_mput, route_kv_mdelete;
-api_route route_healthz, route_readyz, route_status;
+api_route route_healthz, route_readyz, route_status, route_metrics;
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "httpapi/api.h"
+#include "metrics/text.h"
 
 #include <stdlib.h>
 
@@ -32,6 +33,7 @@ struct call *call_begin(struct httpapi *api, struct http_exchange *exchange) {
   call->request.index = 0;
   buffer_clear(&call->text);
   list_push_back(&api->inflight, &call->link);
+  api->calls_count++;
   return call;
 }
 
@@ -42,6 +44,7 @@ static void call_free(struct call *call) {
 
 void call_end(struct call *call) {
   struct httpapi *api = call->api;
+  api->calls_count--;
   list_remove(&call->link);
   if (api->idle_count >= CALLS_IDLE_MAX) {
     call_free(call);
@@ -162,9 +165,11 @@ static const struct route {
     ROUTE("/livez", MATCH_EXACT, HTTP_METHOD_GET, "GET, HEAD", route_healthz),
     ROUTE("/readyz", MATCH_EXACT, HTTP_METHOD_GET, "GET, HEAD", route_readyz),
     ROUTE("/status", MATCH_EXACT, HTTP_METHOD_GET, "GET, HEAD", route_status),
+    ROUTE("/metrics", MATCH_EXACT, HTTP_METHOD_GET, "GET, HEAD", route_metrics),
 #undef ROUTE
 };
 enum { ROUTES_COUNT = sizeof routes / sizeof routes[0] };
+_Static_assert((int)TRAFFIC_FIRST + (int)ROUTES_COUNT <= (int)TRAFFIC_ROUTES, "each route has a place in the figures");
 
 static bool route_matches(const struct route *route, struct bytes path) {
   if (route->match == MATCH_EXACT ? path.len != route->path_bytes : path.len < route->path_bytes) return false;
@@ -176,8 +181,7 @@ static const struct later {
   const char *path;
   enum match match;
   const char *text;
-} later_routes[] = {{"/metrics", MATCH_EXACT, "path: /metrics is not in this version"},
-                    {"/ops/", MATCH_PREFIX, "path: /ops is not in this version, nor are asynchronous writes"}};
+} later_routes[] = {{"/ops/", MATCH_PREFIX, "path: /ops is not in this version, nor are asynchronous writes"}};
 
 static const char *why_no_route(struct bytes path) {
   for (size_t i = 0; i < sizeof later_routes / sizeof later_routes[0]; i++) {
@@ -208,6 +212,7 @@ static void handle(void *context, const struct http_message *request, struct htt
   enum http_method method = request->method == HTTP_METHOD_HEAD ? HTTP_METHOD_GET : request->method;
   for (size_t i = 0; i < ROUTES_COUNT; i++) {
     if (routes[i].method != method || !route_matches(&routes[i], request->path)) continue;
+    http_exchange_set_route(exchange, (uint32_t)(TRAFFIC_FIRST + i));
     routes[i].handle(api, request, exchange);
     shrink_scratch(api);
     return;
@@ -232,6 +237,56 @@ static enum http_effect classify(void *context, const struct http_message *reque
   return HTTP_EFFECT_READ;
 }
 
+/* ---- figures ---- */
+
+static void answered(void *context, uint32_t route, int status, uint64_t duration_us) {
+  struct httpapi *api = context;
+  traffic_count(&api->traffic, route, status, duration_us);
+}
+
+static const char *method_label(enum http_method method) {
+  switch (method) {
+  case HTTP_METHOD_GET:
+  case HTTP_METHOD_HEAD:
+    return "GET";
+  case HTTP_METHOD_PUT:
+    return "PUT";
+  case HTTP_METHOD_POST:
+    return "POST";
+  case HTTP_METHOD_DELETE:
+    return "DELETE";
+  case HTTP_METHOD_OTHER:
+    break;
+  }
+  return "";
+}
+
+static const char *path_label(const struct route *route) {
+  if (route->match == MATCH_EXACT) return route->path;
+  return strcmp(route->path, "/kv/") == 0 ? "/kv/{key}" : "/ops/{op_id}";
+}
+
+void httpapi_write_metrics(const struct httpapi *api, struct buffer *out) {
+  struct traffic_route labels[TRAFFIC_FIRST + ROUTES_COUNT] = {
+      [TRAFFIC_OTHER] = {"", "other"}, [TRAFFIC_MEMBERS] = {"POST", "/raft/{rpc}"}};
+  for (size_t i = 0; i < ROUTES_COUNT; i++)
+    labels[TRAFFIC_FIRST + i] = (struct traffic_route){method_label(routes[i].method), path_label(&routes[i])};
+  traffic_write(&api->traffic, labels, TRAFFIC_FIRST + ROUTES_COUNT, out);
+  metrics_gauge(out, "kvserver_http_requests_in_flight", "Requests for keys that are not answered yet.",
+                api->calls_count);
+}
+
+void httpapi_on_metrics(struct httpapi *api, void (*write)(void *context, struct buffer *out), void *context) {
+  api->write_metrics = write;
+  api->metrics_context = context;
+}
+
+void httpapi_set_stopping(struct httpapi *api) {
+  api->stopping = true;
+}
+
+/* ---- life ---- */
+
 struct httpapi *httpapi_create(struct distributedkv *dkv, const struct config *config,
                                uint64_t (*now_ms)(void *context), void *now_context) {
   struct httpapi *api = xcalloc(1, sizeof *api);
@@ -240,8 +295,8 @@ struct httpapi *httpapi_create(struct distributedkv *dkv, const struct config *c
   api->now_ms = now_ms;
   api->now_context = now_context;
   api->started_ms = now_ms(now_context);
-  api->handler =
-      (struct http_handler){.context = api, .classify = classify, .handle = handle, .error_body = api_connection_error};
+  api->handler = (struct http_handler){
+      .context = api, .classify = classify, .handle = handle, .error_body = api_connection_error, .answered = answered};
   list_init(&api->inflight);
   list_init(&api->idle);
   body_init(&api->body);

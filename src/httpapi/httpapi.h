@@ -15,7 +15,16 @@ struct httpapi *httpapi_create(struct distributedkv *dkv, const struct config *c
 /* Calls in flight are cancelled; their exchanges are answered: a read with 503, a write, whose outcome is unknown then,
  * with 504. Connections must be gone by then: they hold the reads that wait for room. */
 void httpapi_destroy(struct httpapi *api);
-/* The handler to give to http_connection_create; borrowed from `api`. */
+/* The handler to give to http_connection_create; borrowed from `api`. Whoever serves it adds the clock, and passes on
+ * `answered`. */
 const struct http_handler *httpapi_handler(struct httpapi *api);
+
+/* The node goes down: /readyz says so from here on. */
+void httpapi_set_stopping(struct httpapi *api);
+
+/* What the server knows of itself for GET /metrics: appends its families. Without it there is only the API's own. */
+void httpapi_on_metrics(struct httpapi *api, void (*write)(void *context, struct buffer *out), void *context);
+/* The API's own: traffic, calls in flight. */
+void httpapi_write_metrics(const struct httpapi *api, struct buffer *out);
 
 #endif

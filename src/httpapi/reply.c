@@ -88,6 +88,10 @@ void api_write_raw(struct httpapi *api, struct http_exchange *exchange, uint64_t
   http_exchange_reply(exchange, 200, raw_type, buffer_view(&api->extra), body);
 }
 
+void api_write_text(struct http_exchange *exchange, const char *content_type, struct bytes body) {
+  http_exchange_reply(exchange, 200, content_type, bytes_of(""), body);
+}
+
 /* A message that was cut may end in the middle of a character. */
 static struct bytes whole_characters(const char *text) {
   struct bytes view = bytes_of(text);

@@ -1,5 +1,6 @@
-/* What a node says of itself: /healthz, /livez, /readyz, /status. Answered at once, whatever the log does. */
+/* What a node says of itself: /healthz, /livez, /readyz, /status, /metrics. Answered at once, whatever the log does. */
 #include "httpapi/api.h"
+#include "metrics/text.h"
 #include "types/json.h"
 
 static void append_text_field(struct buffer *out, const char *prefix, const char *value) {
@@ -105,4 +106,13 @@ void route_status(struct httpapi *api, const struct http_message *request, struc
   append_text_field(out, ",\"version\":", api->config->version);
   buffer_append_byte(out, '}');
   api_write_json(api, exchange, 200, 0, "", buffer_view(out));
+}
+
+void route_metrics(struct httpapi *api, const struct http_message *request, struct http_exchange *exchange) {
+  struct buffer *out = &api->reply;
+  (void)request;
+  buffer_clear(out);
+  if (api->write_metrics != NULL) api->write_metrics(api->metrics_context, out);
+  httpapi_write_metrics(api, out);
+  api_write_text(exchange, METRICS_CONTENT_TYPE, buffer_view(out));
 }

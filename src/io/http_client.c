@@ -225,6 +225,7 @@ struct http_client *http_client_create(struct io_loop *loop, const char *host, u
   list_init(&client->requests);
   list_init(&client->flush.link);
   client->flush.run = on_flush;
+  client->flush.name = "requests";
   client->timer = io_timer_create(loop, on_timeout, client);
   return client;
 }

@@ -30,8 +30,10 @@ struct http_server {
   size_t connections_count;
   size_t connections_max;
   size_t member_connections; /* beyond it, for members of the cluster only */
-  bool overload_logged;      /* since the last accepted connection */
-  bool flushing;             /* end_of_turn goes through the ready list */
+  uint64_t accepted;
+  uint64_t refused;
+  bool overload_logged; /* since the last accepted connection */
+  bool flushing;        /* end_of_turn goes through the ready list */
   struct io_timer *scan_timer;
   uint64_t scan_at_ms; /* what scan_timer is armed for; UINT64_MAX when it is not */
   uint64_t scanned_at_ms;
@@ -204,7 +206,8 @@ static void log_overload(struct http_server *server) {
   server->overload_logged = true;
 }
 
-static void refuse_connection(const struct http_server *server, struct io_tcp *tcp) {
+static void refuse_connection(struct http_server *server, struct io_tcp *tcp) {
+  server->refused++;
   struct buffer body;
   struct buffer answer;
   buffer_init(&body);
@@ -228,6 +231,7 @@ static void on_accept(void *context, struct io_tcp *tcp) {
     refuse_connection(server, tcp);
     return;
   }
+  server->accepted++;
   if (!members_only) server->overload_logged = false;
   struct connection *connection = xcalloc(1, sizeof *connection);
   connection->server = server;
@@ -272,6 +276,7 @@ enum status http_server_open(struct io_loop *loop, const char *host, uint16_t po
   list_init(&server->ready);
   server->scan_timer = io_timer_create(loop, scan_deadlines, server);
   server->end_of_turn.run = end_of_turn;
+  server->end_of_turn.name = "answers";
   io_hook_add(loop, &server->end_of_turn);
   *out = server;
   return STATUS_OK;
@@ -283,6 +288,14 @@ uint16_t http_server_port(const struct http_server *server) {
 
 size_t http_server_connections(const struct http_server *server) {
   return server->connections_count;
+}
+
+uint64_t http_server_accepted(const struct http_server *server) {
+  return server->accepted;
+}
+
+uint64_t http_server_refused(const struct http_server *server) {
+  return server->refused;
 }
 
 static void cut_all(void *context) {

@@ -21,6 +21,9 @@ enum status http_server_open(struct io_loop *loop, const char *host, uint16_t po
                              struct http_server **out, struct error *err);
 uint16_t http_server_port(const struct http_server *server);
 size_t http_server_connections(const struct http_server *server);
+/* Since it was opened: connections that were let in, and those that were answered 503 at once. */
+uint64_t http_server_accepted(const struct http_server *server);
+uint64_t http_server_refused(const struct http_server *server);
 /* Stops listening, drains the connections; `drained` runs once, later, when the last is gone or `deadline_ms` (loop
  * time) passed and the rest was cut. */
 void http_server_drain(struct http_server *server, uint64_t deadline_ms, void (*drained)(void *context), void *context);

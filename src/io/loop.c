@@ -18,6 +18,7 @@ struct io_loop *io_loop_create(void) {
   list_init(&loop->lingering);
   loop->read_buffer = xmalloc(IO_READ_BYTES);
   loop->linger_timer = io_linger_timer_create(loop);
+  io_phases_init(loop);
   signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error of write, not the end of the process */
   return loop;
 }
@@ -53,6 +54,10 @@ uint64_t io_clock_ns(void) {
   return uv_hrtime();
 }
 
+uint64_t io_clock_us(void) {
+  return uv_hrtime() / 1000;
+}
+
 static void run_deferred(struct io_loop *loop) {
   struct list *item;
   while ((item = list_pop_front(&loop->deferred)) != NULL) {
@@ -69,7 +74,9 @@ static void run_hooks(struct io_loop *loop) {
     list_remove(&cursor);
     list_push_back(hook->link.next, &cursor);
     hook->turn = loop->turn;
+    const char *name = hook->name != NULL ? hook->name : "hook";
     hook->run(hook);
+    io_phases_cut(loop, name);
   }
   list_remove(&cursor);
 }
@@ -79,10 +86,13 @@ bool io_loop_turn(struct io_loop *loop, enum io_turn mode) {
   loop->in_turn = true;
   loop->turn++;
   bool block = mode == IO_TURN_BLOCK && !loop->wake;
+  io_phases_begin(loop);
   uv_run(loop->uv, block ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+  io_phases_after_callbacks(loop);
   loop->wake = false; /* what callbacks asked for is done below; what the hooks leave sets it again */
   run_deferred(loop);
   run_hooks(loop);
+  io_phases_end(loop);
   loop->in_turn = false;
   return loop->wake || uv_loop_alive(loop->uv) != 0;
 }

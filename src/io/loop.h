@@ -6,6 +6,7 @@
 
 #include "base/list.h"
 #include "base/status.h"
+#include "metrics/histogram.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,8 +21,9 @@ struct uv_loop_s *io_loop_uv(struct io_loop *loop);
 
 /* Monotonic milliseconds, the same for the whole turn. */
 uint64_t io_loop_now_ms(const struct io_loop *loop);
-/* Monotonic nanoseconds, now. */
+/* Monotonic nanoseconds, and microseconds, now. Any thread. */
 uint64_t io_clock_ns(void);
+uint64_t io_clock_us(void);
 
 enum io_turn { IO_TURN_BLOCK, IO_TURN_NOWAIT };
 /* One turn: callbacks (waiting for one when IO_TURN_BLOCK), then the hooks. Must not nest (CHECKed). True while there
@@ -30,8 +32,14 @@ bool io_loop_turn(struct io_loop *loop, enum io_turn mode);
 /* True inside io_loop_turn. */
 bool io_loop_in_turn(const struct io_loop *loop);
 
+/* How long turns took: all but the waiting, and what ran between this one and the one before (scripts). */
+const struct histogram *io_loop_turns(const struct io_loop *loop); /* the loop's */
+/* From here on a turn that took this long is told to the log, with what took the most of it; 0: none is. */
+void io_loop_tell_slow(struct io_loop *loop, uint32_t slow_ms);
+
 struct io_hook {
   struct list link;
+  const char *name; /* for the log; static; NULL: none */
   void (*run)(struct io_hook *hook);
   uint64_t turn; /* the loop's: the last turn in which it ran */
 };

@@ -157,6 +157,7 @@ struct raftnode *raftnode_create(const struct raftnode_options *options, struct 
   node->now_ms = now_ms;
   node->held = xcalloc(NODE_HELD_MAX, sizeof *node->held);
   node->read_retry_ms = UINT64_MAX;
+  node->leader_counted = RAFT_NODE_NONE;
   node->sweep_ms = now_ms;
   prng_init(&node->prng, options->seed);
   init_lists(node);
@@ -391,6 +392,10 @@ uint64_t raftnode_deadline_ms(const struct raftnode *node) {
 
 size_t raftnode_writes_waiting(const struct raftnode *node) {
   return node->proposals_count;
+}
+
+size_t raftnode_reads_waiting(const struct raftnode *node) {
+  return node->reads_count;
 }
 
 bool raftnode_failed(const struct raftnode *node) {

@@ -17,6 +17,7 @@
 #include "distributedkv/raft_node.h"
 #include "kvsm/kvsm.h"
 #include "raft/core/raft.h"
+#include "raft/figures.h"
 #include "raft/storage/storage.h"
 #include "raft/transport.h"
 
@@ -49,9 +50,10 @@ struct raftnode_options {
   /* A snapshot is taken when so many entries were applied since the last one, and they are at least as large as that
    * one is; 0: never. */
   uint64_t snapshot_threshold;
-  uint64_t snapshot_tail;    /* so many entries stay in the log behind a snapshot */
-  uint32_t install_bytes;    /* of one piece of a snapshot on its way to another member */
-  struct raft_worker worker; /* does what takes long */
+  uint64_t snapshot_tail;     /* so many entries stay in the log behind a snapshot */
+  uint32_t install_bytes;     /* of one piece of a snapshot on its way to another member */
+  struct raft_worker worker;  /* does what takes long */
+  uint64_t (*clock_us)(void); /* monotonic, for figures only; NULL: no durations are measured */
 };
 
 /* Starts from what `storage` holds. Keeps all four until destroy; the state machine holds the state as of the newest
@@ -90,8 +92,9 @@ enum status raftnode_transfer(struct raftnode *node, uint8_t peer, uint64_t now_
  * is being taken, STATUS_INVALID when the newest one covers it all, STATUS_IO when the node failed. */
 enum status raftnode_create_snapshot(struct raftnode *node, uint64_t now_ms);
 
-/* Proposals whose outcome is still owed. */
+/* Proposals whose outcome is still owed, and reads that wait. */
 size_t raftnode_writes_waiting(const struct raftnode *node);
+size_t raftnode_reads_waiting(const struct raftnode *node);
 /* A storage error stopped this node for good. */
 bool raftnode_failed(const struct raftnode *node);
 /* The core's state, for status and checkers. */
@@ -112,5 +115,8 @@ struct raftnode_snapshot_counts {
   uint64_t cut;       /* times that the log's prefix went */
 };
 void raftnode_snapshot_counts(const struct raftnode *node, struct raftnode_snapshot_counts *out);
+/* Bytes of the newest snapshot; 0 when there is none. */
+uint64_t raftnode_snapshot_bytes(const struct raftnode *node);
+const struct raftnode_figures *raftnode_figures(const struct raftnode *node); /* the node's */
 
 #endif

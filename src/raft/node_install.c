@@ -143,6 +143,7 @@ static void done(struct raftnode *node, struct raft_work *work) {
   }
   bool ok = incoming->status == STATUS_OK;
   if (ok) incoming->offset += incoming->piece.len;
+  if (ok) node->figures.snapshot_received_bytes += incoming->piece.len;
   if (!ok && !node->failed) failed(node);
   buffer_clear(&incoming->piece);
   if (ok && incoming->last && !node->failed) whole(node);

@@ -10,10 +10,16 @@
 
 #include "base/check.h"
 
+static bool is_overloaded(struct raftnode *node) {
+  bool full = node->reads_count >= NODE_READS_MAX;
+  node->figures.reads_overloaded += full;
+  return full;
+}
+
 enum status raftnode_read_index(struct raft_node *base, struct raft_wait *wait) {
   struct raftnode *node = raftnode_of(base);
   if (node->failed || node->closing || node->core.leader == RAFT_NODE_NONE) return STATUS_NO_LEADER;
-  if (node->reads_count >= NODE_READS_MAX) return STATUS_OVERLOADED;
+  if (is_overloaded(node)) return STATUS_OVERLOADED;
   node->reads_count++;
   node->touched = true;
   wait->is_write = false;
@@ -26,7 +32,7 @@ enum status raftnode_read_index(struct raft_node *base, struct raft_wait *wait) 
 enum status raftnode_wait_applied(struct raft_node *base, struct raft_wait *wait) {
   struct raftnode *node = raftnode_of(base);
   if (node->closing) return STATUS_CLOSED;
-  if (node->reads_count >= NODE_READS_MAX) return STATUS_OVERLOADED;
+  if (is_overloaded(node)) return STATUS_OVERLOADED;
   node->reads_count++;
   node->touched = true;
   wait->is_write = false;

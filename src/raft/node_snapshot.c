@@ -19,6 +19,7 @@ struct taking {
   atomic_bool *stop;
   struct kvsm_snapshot *snapshot; /* given back on the loop */
   struct snapshot_mark mark;
+  uint64_t start_us;
   uint64_t log_bytes; /* of the entries applied before it, since the one before */
   struct snapshot_writer *writer;
   uint64_t bytes;
@@ -104,6 +105,7 @@ static void done(struct raftnode *node, struct raft_work *work) {
     give_up(node, taking);
   } else if (taking->mark.index > node->snapshot.index) {
     LOG_INFO("raft", "snapshot_taken", LOG_U64("index", taking->mark.index), LOG_U64("bytes", taking->bytes));
+    raftnode_add_duration(node, &node->figures.snapshot, taking->start_us);
     raftnode_record_snapshot(node, taking->mark, taking->bytes);
     node->applied_bytes -= taking->log_bytes;
     node->counts.taken++;
@@ -127,6 +129,7 @@ enum status raftnode_create_snapshot(struct raftnode *node, uint64_t now_ms) {
   taking->mark.index = node->last_applied;
   CHECK(log->ops->term_at(log, node->last_applied, &taking->mark.term) == STATUS_OK);
   taking->log_bytes = node->applied_bytes;
+  taking->start_us = raftnode_clock_us(node);
   taking->snapshot = kvsm_snapshot_take(node->sm);
   CHECK(kvsm_snapshot_index(taking->snapshot) == taking->mark.index);
   node->taking = taking;
@@ -191,4 +194,8 @@ void raftnode_on_installed(struct raftnode *node, raftnode_installed *installed,
 
 void raftnode_snapshot_counts(const struct raftnode *node, struct raftnode_snapshot_counts *out) {
   *out = node->counts;
+}
+
+uint64_t raftnode_snapshot_bytes(const struct raftnode *node) {
+  return node->snapshot_bytes;
 }

@@ -21,7 +21,8 @@ enum {
   NODE_APPLY_BYTES_MAX = 1 << 20, /* entry bytes applied per turn, so that a long log does not stop the loop */
   NODE_SWEEP_MS = 20,             /* how late a deadline may be noticed */
   NODE_SNAPSHOT_RETRY_MS = 1000,  /* after one that failed, taken or received */
-  NODE_ROOM_MIN = 1 << 20         /* a full disk with less room than this for entries is said to be full */
+  NODE_ROOM_MIN = 1 << 20,        /* a full disk with less room than this for entries is said to be full */
+  NODE_TIMED_BATCHES_MAX = 1024   /* appended and not committed; what comes beyond is not timed */
 };
 
 _Static_assert((int)NODE_UNCOMMITTED_BYTES_MAX > (int)BODY_BYTES_CAP + (int)NODE_ENTRY_BYTES,
@@ -50,6 +51,18 @@ struct remote_read {
   uint8_t from;
   uint64_t round;
   uint64_t index;
+};
+
+/* What was appended in one turn, for its time until it is committed. */
+struct timed_batch {
+  uint64_t last_index;
+  uint32_t count; /* of entries */
+  uint64_t appended_us;
+};
+struct uncommitted_times {
+  struct timed_batch batches[NODE_TIMED_BATCHES_MAX]; /* a ring, by index, rising */
+  size_t first;
+  size_t count;
 };
 
 struct raftnode {
@@ -106,6 +119,9 @@ struct raftnode {
   struct incoming *incoming;                 /* NULL: none is being received */
   struct outgoing *outgoing[RAFT_NODES_MAX]; /* NULL: none is being sent there */
   struct raftnode_snapshot_counts counts;
+  struct raftnode_figures figures;
+  uint8_t leader_counted; /* the last one known; RAFT_NODE_NONE: none yet */
+  struct uncommitted_times uncommitted_times;
 
   raftnode_applied *applied;
   void *applied_context;
@@ -136,6 +152,17 @@ void raftnode_fail(struct raftnode *node);
 
 /* Answers the request of `token`, once `message.after_sync` is durable. */
 void raftnode_reply(struct raftnode *node, const struct raft_message *message, void *token);
+
+/* ---- node_figures.c ---- */
+
+uint64_t raftnode_clock_us(const struct raftnode *node); /* 0 when there is none */
+/* After a step of the core, which had this role and term before. */
+void raftnode_count_step(struct raftnode *node, enum raft_role role_before, uint64_t term_before);
+/* The leader appended `count` proposals up to `last_index`. */
+void raftnode_count_append(struct raftnode *node, uint64_t last_index, uint32_t count);
+void raftnode_count_commits(struct raftnode *node);
+/* From raftnode_clock_us() at its start until now; nothing when there is no clock. */
+void raftnode_add_duration(const struct raftnode *node, struct histogram *histogram, uint64_t since_us);
 
 /* ---- node_write.c ---- */
 

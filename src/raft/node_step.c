@@ -176,7 +176,10 @@ static void carry_out_messages(struct raftnode *node, void *token) {
 void raftnode_step(struct raftnode *node, struct raft_event *event, struct bytes entries, void *token) {
   event->now_ms = node->now_ms;
   event->random = prng_next(&node->prng);
+  enum raft_role role_before = node->core.role;
+  uint64_t term_before = node->core.hard_state.term;
   raft_step(&node->core, event, &node->out);
+  raftnode_count_step(node, role_before, term_before);
   node->core_deadline_ms = node->out.deadline_ms;
   bool restart_reads = node->out.leader_changed;
   carry_out_disk(node, entries);

@@ -90,6 +90,7 @@ static void send_piece(struct raftnode *node, struct outgoing *outgoing) {
                                              .done = outgoing->offset + outgoing->piece_bytes == outgoing->bytes};
   outgoing->state = TRANSFER_SENT;
   outgoing->resend_ms = node->now_ms + node->options.election_max_ms;
+  node->figures.snapshot_sent_bytes += outgoing->piece_bytes;
   node->transport->ops->send(node->transport, &message, bytes_make(outgoing->piece, outgoing->piece_bytes));
 }
 

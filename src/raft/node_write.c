@@ -16,13 +16,27 @@ static bool has_room(struct raftnode *node, struct bytes command) {
   return raftnode_uncommitted_bytes(node) + queued + command.len <= NODE_UNCOMMITTED_BYTES_MAX;
 }
 
-enum status raftnode_propose(struct raft_node *base, struct bytes command, struct raft_wait *wait) {
-  struct raftnode *node = raftnode_of(base);
-  CHECK(command.len > 0 && command.len <= UINT32_MAX);
+static enum status admit(struct raftnode *node, struct bytes command) {
   if (node->failed || node->closing) return STATUS_NO_LEADER;
   if (node->core.role != RAFT_LEADER || node->core.transfer_to != RAFT_NODE_NONE) return not_leading(node);
   if (!raft_has_room(&node->core)) return STATUS_DISK_FULL;
   if (node->proposals_count >= NODE_PROPOSALS_MAX || !has_room(node, command)) return STATUS_OVERLOADED;
+  return STATUS_OK;
+}
+
+static void count_refused(struct raftnode *node, enum status status, uint64_t count) {
+  if (status == STATUS_OVERLOADED) node->figures.proposals_overloaded += count;
+  if (status == STATUS_DISK_FULL) node->figures.proposals_disk_full += count;
+}
+
+enum status raftnode_propose(struct raft_node *base, struct bytes command, struct raft_wait *wait) {
+  struct raftnode *node = raftnode_of(base);
+  CHECK(command.len > 0 && command.len <= UINT32_MAX);
+  enum status status = admit(node, command);
+  if (status != STATUS_OK) {
+    count_refused(node, status, 1);
+    return status;
+  }
   log_entry_encode(&node->queued, 0, command);
   buffer_append(&node->queued_waits, &wait, sizeof wait);
   list_init(&wait->link);
@@ -31,6 +45,7 @@ enum status raftnode_propose(struct raft_node *base, struct bytes command, struc
   wait->is_write = true;
   node->queued_count++;
   node->proposals_count++;
+  node->figures.proposals++;
   node->touched = true;
   return STATUS_OK;
 }
@@ -60,6 +75,7 @@ static void clear_queued(struct raftnode *node) {
 }
 
 void raftnode_refuse_queued(struct raftnode *node, enum status status) {
+  count_refused(node, status, node->queued_count);
   for (uint32_t i = 0; i < node->queued_count; i++) {
     struct raft_wait *wait = queued_waits(node)[i];
     if (wait != NULL) raftnode_done_write(node, wait, status, NULL);
@@ -138,6 +154,7 @@ void raftnode_append_queued(struct raftnode *node) {
   }
   size_t bytes = append_entries(node);
   number_waits(node);
+  raftnode_count_append(node, node->out.append_index + node->out.append_count - 1, node->out.append_count);
   drop_queued(node, count, bytes);
 }
 

@@ -257,6 +257,29 @@ static int get_status(lua_State *L) {
   return 1;
 }
 
+static void set_durations(lua_State *L, const char *name, const struct histogram *durations) {
+  lua_createtable(L, 0, 4);
+  set_integer(L, "count", durations->count);
+  set_integer(L, "p50_us", histogram_quantile_us(durations, 500));
+  set_integer(L, "p99_us", histogram_quantile_us(durations, 990));
+  set_integer(L, "max_us", durations->max_us);
+  lua_setfield(L, -2, name);
+}
+
+/* durations() -> {fsync =, commit =, apply =, turn =}, each {count =, p50_us =, p99_us =, max_us =}, as of
+ * server_durations (server/run.h). The quantiles are estimates: between the bounds of a bucket (metrics/histogram.h).
+ */
+static int get_durations(lua_State *L) {
+  struct server_durations durations;
+  server_durations(check_open(L)->server, &durations);
+  lua_createtable(L, 0, 4);
+  set_durations(L, "fsync", durations.fsync);
+  set_durations(L, "commit", durations.commit);
+  set_durations(L, "apply", durations.apply);
+  set_durations(L, "turn", durations.turn);
+  return 1;
+}
+
 static int push_true(lua_State *L, void *data) {
   (void)data;
   lua_pushboolean(L, true);
@@ -389,11 +412,17 @@ static int close(lua_State *L) {
 }
 
 static void make_metatables(lua_State *L) {
-  static const luaL_Reg methods[] = {{"port", get_port},           {"stop", stop},
-                                     {"wait_failed", wait_failed}, {"close", close},
-                                     {"stats", get_stats},         {"status", get_status},
-                                     {"snapshot", snapshot},       {"transfer", transfer},
-                                     {"raft_log", raft_log},       {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"port", get_port},
+                                     {"stop", stop},
+                                     {"wait_failed", wait_failed},
+                                     {"close", close},
+                                     {"stats", get_stats},
+                                     {"status", get_status},
+                                     {"snapshot", snapshot},
+                                     {"transfer", transfer},
+                                     {"raft_log", raft_log},
+                                     {"durations", get_durations},
+                                     {NULL, NULL}};
   static const luaL_Reg metamethods[] = {{"__gc", close}, {"__close", close}, {NULL, NULL}};
   static const luaL_Reg of_opening[] = {{"__gc", abandon}, {"__close", abandon}, {NULL, NULL}};
   luaL_newmetatable(L, opening_name);

@@ -1,11 +1,11 @@
 #include "script/scheduler.h"
 
 #include "base/check.h"
+#include "base/log.h"
 #include "script/hook.h"
 #include "script/pending_state.h"
 
 #include <lauxlib.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -329,9 +329,12 @@ static int handle_status(lua_State *L) {
 
 static void report_unclaimed(lua_State *L, struct task *task) {
   if (task->claimed || !task_push_failure(L, 1)) return;
-  fprintf(stderr, "kvserver: a task failed: %s\n", lua_tostring(L, -1));
+  size_t len;
+  lua_pushfstring(L, "kvserver: a task failed: %s", lua_tostring(L, -1));
+  const char *text = lua_tolstring(L, -1, &len);
+  log_say(bytes_make(text, len)); /* a node that serves goes on, and must not wait for who reads this */
   task->vm->failed = true;
-  lua_pop(L, 1);
+  lua_pop(L, 2);
 }
 
 static int handle_collect(lua_State *L) {

@@ -15,7 +15,6 @@
 #include "io/thread.h"
 #include "raft/restart.h"
 #include "raft/storage/snapshot_files.h"
-#include "raft/storage/wal.h"
 #include "server/datadir.h"
 #include "server/works.h"
 
@@ -109,7 +108,8 @@ static void submit_spare(void *context, struct wal_spare_job *job) {
 static enum status open_log(struct durable *durable, const struct config *config, struct error *err) {
   struct wal_options options = {.segment_bytes = config->segment_bytes,
                                 .cache_bytes_max = CACHE_BYTES_MAX,
-                                .snapshots = snapshot_files_base(durable->snapshots)};
+                                .snapshots = snapshot_files_base(durable->snapshots),
+                                .clock_us = io_clock_us};
   struct wal_owner owner = {durable, submit, submit_spare};
   CHECK(getrandom(&options.seed, sizeof options.seed, 0) == (ssize_t)sizeof options.seed);
   return wal_open(durable->disk, &options, &owner, &durable->wal, err);
@@ -160,6 +160,10 @@ struct raft_storage *durable_base(struct durable *durable) {
 
 bool durable_complete(struct durable *durable, uint64_t *number, uint64_t *last_index) {
   return wal_complete(durable->wal, number, last_index);
+}
+
+const struct wal_figures *durable_figures(const struct durable *durable) {
+  return wal_figures(durable->wal);
 }
 
 const char *durable_failure(const struct durable *durable) {

@@ -6,6 +6,7 @@
 #include "io/loop.h"
 #include "kvsm/kvsm.h"
 #include "raft/storage/storage.h"
+#include "raft/storage/wal.h"
 #include "server/fault_disk.h"
 #include "types/config.h"
 
@@ -27,6 +28,7 @@ void durable_start(struct durable *durable, struct io_loop *loop);
 struct raft_storage *durable_base(struct durable *durable);
 /* The oldest sync that is done and was not told yet. Ask at the end of each turn. */
 bool durable_complete(struct durable *durable, uint64_t *number, uint64_t *last_index);
+const struct wal_figures *durable_figures(const struct durable *durable); /* once it is open */
 /* Why it failed for good; NULL when it did not. */
 const char *durable_failure(const struct durable *durable);
 

@@ -207,7 +207,8 @@ static void create_node(struct member *member, const struct config *config, stru
                                      .snapshot_threshold = config->snapshot_threshold,
                                      .snapshot_tail = config->snapshot_threshold / SNAPSHOT_TAIL_SHARE,
                                      .install_bytes = INSTALL_BYTES,
-                                     .worker = {member, submit_work}};
+                                     .worker = {member, submit_work},
+                                     .clock_us = io_clock_us};
   struct transporthttp_events events = {member, on_message, on_peer_down};
   member->node = raftnode_create(&options, storage_base(member->storage), transport_of_node(member), sm,
                                  io_loop_now_ms(member->loop));
@@ -230,6 +231,7 @@ enum status member_create(struct io_loop *loop, const struct config *config, str
   member->timer_ms = UINT64_MAX;
   member->timer = io_timer_create(loop, on_timer, member);
   member->hook.run = on_turn_end;
+  member->hook.name = "raft";
   io_hook_add(loop, &member->hook);
   member->works = works_create(loop);
   storage_start(storage, loop);
@@ -279,6 +281,10 @@ enum status member_transfer(struct member *member, const char *id) {
 
 struct fault_transport *member_fault_transport(struct member *member) {
   return member->faults;
+}
+
+const struct raftnode *member_node(const struct member *member) {
+  return member->node;
 }
 
 const char *member_failure(const struct member *member) {

@@ -37,6 +37,7 @@ enum status member_create_snapshot(struct member *member);
 enum status member_transfer(struct member *member, const char *id);
 /* What makes its messages fail; NULL unless the configuration says enable_faults. The member's. */
 struct fault_transport *member_fault_transport(struct member *member);
+const struct raftnode *member_node(const struct member *member);
 /* Why its storage failed for good: it acknowledges nothing any more. NULL while it works. */
 const char *member_failure(const struct member *member);
 

@@ -5,15 +5,21 @@
 
 #include "base/check.h"
 #include "httpapi/httpapi.h"
+#include "httpapi/traffic.h"
 #include "io/http_server.h"
+#include "raft/node.h"
 #include "raft/transporthttp/link.h"
 #include "raft/transporthttp/routes.h"
 #include "server/member.h"
+#include "server/scrape.h"
 
 #include <stdlib.h>
 
 /* Pieces of dead state freed per turn: far below a millisecond, and more than one turn of writes leaves behind. */
 enum { RECLAIM_STEPS_PER_TURN = 512 };
+
+/* A turn that takes this long delays everybody, heartbeats too, and the log says so. */
+enum { SLOW_TURN_MS = 50 };
 
 struct server {
   struct io_loop *loop;
@@ -70,10 +76,23 @@ static enum http_effect classify(void *context, const struct http_message *reque
 static void handle(void *context, const struct http_message *request, struct http_exchange *exchange) {
   struct server *server = context;
   const struct http_handler *api = httpapi_handler(server->api);
-  if (is_for_member(server, request->path))
+  if (is_for_member(server, request->path)) {
+    http_exchange_set_route(exchange, TRAFFIC_MEMBERS);
     member_handle(server->member, request, exchange);
-  else
+  } else {
     api->handle(api->context, request, exchange);
+  }
+}
+
+static uint64_t clock_us(void *context) {
+  (void)context;
+  return io_clock_us();
+}
+
+static void answered(void *context, uint32_t route, int status, uint64_t duration_us) {
+  struct server *server = context;
+  const struct http_handler *api = httpapi_handler(server->api);
+  api->answered(api->context, route, status, duration_us);
 }
 
 static void error_body(void *context, int status, const char *text, struct buffer *out) {
@@ -116,8 +135,11 @@ struct server *server_create(struct io_loop *loop, const struct config *config, 
                                           .classify = classify,
                                           .handle = handle,
                                           .error_body = error_body,
-                                          .limits_of = config->members_count > 1 ? limits_of : NULL};
+                                          .limits_of = config->members_count > 1 ? limits_of : NULL,
+                                          .clock_us = clock_us,
+                                          .answered = answered};
   server->hook.run = on_turn_end;
+  server->hook.name = "reclaim";
   server->sm = kvsm_create();
   if (node == NULL) server->storage = storage_create(&server->config);
   return server;
@@ -141,6 +163,17 @@ static enum status create_member(struct server *server, struct error *err) {
   return status;
 }
 
+static void write_metrics(void *context, struct buffer *out) {
+  struct server *server = context;
+  struct scrape scrape = {.config = &server->config,
+                          .loop = server->loop,
+                          .dkv = &server->dkv,
+                          .http = server->http,
+                          .member = server->member,
+                          .storage = server->storage};
+  scrape_write(&scrape, out);
+}
+
 /* In the order in which hooks must be added. */
 enum status server_serve(struct server *server, struct error *err) {
   const struct config *config = &server->config;
@@ -148,7 +181,9 @@ enum status server_serve(struct server *server, struct error *err) {
   if (status != STATUS_OK) return status;
   dkv_init(&server->dkv, server->node, server->sm, config->read_policy, config->write_mode);
   server->api = httpapi_create(&server->dkv, config, loop_now_ms, server->loop);
+  httpapi_on_metrics(server->api, write_metrics, server);
   status = open_http(server, err);
+  io_loop_tell_slow(server->loop, SLOW_TURN_MS);
   io_hook_add(server->loop, &server->hook);
   return status;
 }
@@ -169,6 +204,16 @@ void server_status(const struct server *server, struct raft_status *status, stru
   struct raft_node *node = server->dkv.node;
   node->ops->status(node, status);
   node->ops->leader_hint(node, leader);
+}
+
+void server_durations(const struct server *server, struct server_durations *out) {
+  static const struct histogram none;
+  const struct wal_figures *log = server->storage != NULL ? storage_figures(server->storage) : NULL;
+  const struct raftnode_figures *raft = server->member != NULL ? raftnode_figures(member_node(server->member)) : NULL;
+  *out = (struct server_durations){.fsync = log != NULL ? &log->sync : &none,
+                                   .commit = raft != NULL ? &raft->commit : &none,
+                                   .apply = raft != NULL ? &raft->apply : &none,
+                                   .turn = io_loop_turns(server->loop)};
 }
 
 enum status server_create_snapshot(struct server *server) {

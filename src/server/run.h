@@ -9,6 +9,7 @@
 #include "distributedkv/raft_node.h"
 #include "io/loop.h"
 #include "kvsm/kvsm.h"
+#include "metrics/histogram.h"
 #include "raft/storage/storage.h"
 #include "server/fault_disk.h"
 #include "server/fault_transport.h"
@@ -35,6 +36,15 @@ uint16_t server_port(const struct server *server);
 struct kvsm *server_kvsm(struct server *server);
 const struct config *server_config(const struct server *server);
 void server_status(const struct server *server, struct raft_status *status, struct leader_hint *leader);
+
+/* How long things took since it serves; borrowed, the server's. Empty where it does no such thing. */
+struct server_durations {
+  const struct histogram *fsync;  /* of the log */
+  const struct histogram *commit; /* leader: from the append of an entry to its commit */
+  const struct histogram *apply;  /* a batch of committed entries */
+  const struct histogram *turn;   /* of the loop, since the loop began */
+};
+void server_durations(const struct server *server, struct server_durations *out);
 
 /* Begins a snapshot of what is applied, whatever the threshold says; server_status shows when it is done.
  * STATUS_OVERLOADED while one is being taken, STATUS_INVALID when the newest one covers it all (or the node is the

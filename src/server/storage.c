@@ -53,6 +53,10 @@ struct fault_disk *storage_fault_disk(struct storage *storage) {
   return storage->durable != NULL ? durable_fault_disk(storage->durable) : NULL;
 }
 
+const struct wal_figures *storage_figures(const struct storage *storage) {
+  return storage->durable != NULL ? durable_figures(storage->durable) : NULL;
+}
+
 const char *storage_failure(const struct storage *storage) {
   return storage->durable != NULL ? durable_failure(storage->durable) : NULL;
 }

@@ -17,6 +17,8 @@ struct raft_storage *storage_base(struct storage *storage);
 bool storage_complete(struct storage *storage, uint64_t *number, uint64_t *last_index);
 /* As durable_fault_disk; with memory: NULL. */
 struct fault_disk *storage_fault_disk(struct storage *storage);
+/* Of its log; with memory: NULL. */
+const struct wal_figures *storage_figures(const struct storage *storage);
 const char *storage_failure(const struct storage *storage);
 void storage_close(struct storage *storage, bool clean); /* takes */
 

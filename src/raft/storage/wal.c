@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "raft/storage/wal_state.h"
 
+enum { US_PER_MS = 1000 };
+
 void wal_fail(struct wal *wal, const struct error *err) {
   if (wal->failed) return;
   wal->failed = true;
@@ -86,7 +88,7 @@ static bool prepare_job(struct wal *wal, struct wal_batch *batch) {
   bool fits = wal->offset + need <= wal->bytes;
   struct wal_spare *spare = fits ? NULL : smallest_spare(wal, WAL_HEAD_BYTES + need);
   if (!fits && spare == NULL) return false;
-  wal->job = (struct wal_job){.disk = wal->disk, .file = wal->writer};
+  wal->job = (struct wal_job){.disk = wal->disk, .file = wal->writer, .clock_us = wal->options.clock_us};
   if (!fits) enter_spare(wal, spare);
   fill_job(wal, batch);
   return true;
@@ -107,6 +109,28 @@ static void enter_segment(struct wal *wal) {
   wal_add_segment(wal, wal->sequence, wal->bytes, wal->job.head.start.last_index);
 }
 
+/* A disk that is this slow holds up every write of the cluster, so somebody should look at it. */
+static void tell_slow(const struct wal *wal, const struct wal_batch *batch) {
+  const struct wal_job *job = &wal->job;
+  if (job->write_us + job->sync_us < WAL_SLOW_MS * US_PER_MS) return;
+  uint64_t entries =
+      batch->after.last_index > wal->durable.last_index ? batch->after.last_index - wal->durable.last_index : 0;
+  LOG_WARN("wal", "slow_write", LOG_U64("ms", (job->write_us + job->sync_us) / US_PER_MS),
+           LOG_U64("sync_ms", job->sync_us / US_PER_MS), LOG_U64("bytes", job->data.len), LOG_U64("entries", entries),
+           LOG_U64("starts_segment", job->starts_segment));
+}
+
+static void count_job(struct wal *wal) {
+  const struct wal_job *job = &wal->job;
+  struct wal_figures *figures = &wal->figures;
+  figures->batches++;
+  figures->bytes += job->data.len;
+  figures->segments += job->starts_segment;
+  if (job->clock_us == NULL) return;
+  histogram_add(&figures->append, job->write_us + job->sync_us);
+  if (!job->starts_segment) histogram_add(&figures->sync, job->sync_us);
+}
+
 /* The job is over: its batch is durable, or all is lost. */
 static void finish_job(struct wal *wal) {
   CHECK(wal->job_busy);
@@ -117,6 +141,8 @@ static void finish_job(struct wal *wal) {
   }
   if (wal->job.starts_segment) enter_segment(wal);
   struct wal_batch *batch = wal_log_oldest(&wal->log);
+  count_job(wal);
+  tell_slow(wal, batch);
   wal->durable = batch->after;
   buffer_append_bytes(&wal->completed, buffer_view(&batch->syncs));
   wal_log_durable(&wal->log);
@@ -244,6 +270,10 @@ uint64_t wal_room(const struct wal *wal) {
 
 struct raft_storage *wal_base(struct wal *wal) {
   return &wal->base;
+}
+
+const struct wal_figures *wal_figures(const struct wal *wal) {
+  return &wal->figures;
 }
 
 const char *wal_failure(const struct wal *wal) {

@@ -20,6 +20,7 @@
 #ifndef KV_RAFT_STORAGE_WAL_H
 #define KV_RAFT_STORAGE_WAL_H
 
+#include "metrics/histogram.h"
 #include "raft/storage/disk.h"
 #include "raft/storage/storage.h"
 
@@ -33,7 +34,8 @@ enum {
   WAL_BATCH_BYTES_MAX = 1 << 22,   /* what waits is cut into batches of about so much; a larger command still fits */
   WAL_COMMAND_BYTES_MAX = 1 << 29, /* of one entry; beyond: STATUS_TOO_LARGE */
   WAL_SPARES_MAX = 2,              /* beyond, old segments are removed */
-  WAL_RESERVE_BYTES = 65536        /* at most; hard states and no-ops always find room */
+  WAL_RESERVE_BYTES = 65536,       /* at most; hard states and no-ops always find room */
+  WAL_SLOW_MS = 100                /* a batch that took so long is told to the log */
 };
 
 struct wal_options {
@@ -41,6 +43,17 @@ struct wal_options {
   uint64_t cache_bytes_max;         /* of durable entries in memory */
   uint64_t seed;                    /* of what makes segments tell their lives apart; better never the same twice */
   struct snapshot_store *snapshots; /* kept, for who sees the log through wal_base; may be NULL */
+  uint64_t (*clock_us)(void);       /* monotonic, any thread, for figures only; NULL: no durations are measured */
+};
+
+/* What it has written, for whoever watches it; nothing depends on it. */
+struct wal_figures {
+  uint64_t batches;
+  uint64_t bytes;    /* of them, padding included */
+  uint64_t segments; /* started */
+  /* Durations; empty without a clock. */
+  struct histogram append; /* of a batch: its write and its fdatasync; for the first of a segment whatever that takes */
+  struct histogram sync;   /* its fdatasync alone; not of the first of a segment */
 };
 
 struct wal_owner {
@@ -82,6 +95,7 @@ bool wal_disk_full(const struct wal *wal);
 /* Bytes of encoded entries (raft/storage/entry.h) that can be appended until the next sync and find room for certain,
  * with a reserve left over for hard states and no-ops. 0 when it failed. */
 uint64_t wal_room(const struct wal *wal);
+const struct wal_figures *wal_figures(const struct wal *wal); /* the log's; the loop's thread */
 /* Why it failed; NULL when it did not. */
 const char *wal_failure(const struct wal *wal);
 

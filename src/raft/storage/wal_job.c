@@ -2,11 +2,25 @@
  * wal_format.h. */
 #include "raft/storage/wal_state.h"
 
-static enum status run_steps(struct wal_job *job) {
+static uint64_t now_us(const struct wal_job *job) {
+  return job->clock_us != NULL ? job->clock_us() : 0;
+}
+
+static enum status write_batch(struct wal_job *job) {
   struct disk *disk = job->disk;
   if (job->starts_segment) return wal_segment_start(disk, job->spare, &job->head, job->data, &job->file, &job->err);
-  enum status status = disk->ops->write(disk, job->file, job->offset, job->data, &job->err);
-  return status == STATUS_OK ? disk->ops->sync(disk, job->file, &job->err) : status;
+  return disk->ops->write(disk, job->file, job->offset, job->data, &job->err);
+}
+
+static enum status run_steps(struct wal_job *job) {
+  uint64_t start_us = now_us(job);
+  enum status status = write_batch(job);
+  uint64_t written_us = now_us(job);
+  job->write_us = written_us - start_us;
+  if (status != STATUS_OK || job->starts_segment) return status;
+  status = job->disk->ops->sync(job->disk, job->file, &job->err);
+  job->sync_us = now_us(job) - written_us;
+  return status;
 }
 
 void wal_job_run(struct wal_job *job) {

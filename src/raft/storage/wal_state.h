@@ -16,6 +16,9 @@ struct wal_job {
   struct disk_file *file; /* where to write: the fresh segment, once it is started */
   uint64_t offset;
   struct bytes data; /* the batch, which nobody changes meanwhile */
+  uint64_t (*clock_us)(void);
+  uint64_t write_us; /* how long it took to write, without a clock 0, as the next one: */
+  uint64_t sync_us;  /* to sync; all that starts a segment counts as writing */
   bool ran;
   enum status status;
   struct error err;
@@ -73,6 +76,7 @@ struct wal {
   uint64_t next_spare; /* number */
 
   struct wal_job job;
+  struct wal_figures figures;
   struct wal_spare_job spare_job;
   bool job_busy;
   bool spare_job_busy;
