@@ -10,7 +10,8 @@ local rooms <const> = {
   ["types"] = { "base" },
   ["http"] = { "base", "types/limits.h" },
   ["kvsm"] = { "base", "types" },
-  ["distributedkv"] = { "base", "types", "kvsm" },
+  ["opcache"] = { "base", "types" },
+  ["distributedkv"] = { "base", "types", "kvsm", "opcache" },
   ["httpapi"] = { "base", "types", "http", "distributedkv" },
   ["io"] = { "base", "types/limits.h", "http", "raft/storage/disk.h" },
   ["raft/core"] = { "base/check.h" },
@@ -42,7 +43,7 @@ local outside <const> = {
   { header = "^errno%.h$", places = anywhere },
   { header = "^ctype%.h$", places = {} }, -- depends on the locale
   { header = "^pthread%.h$",
-    places = { "^base/", "^kvsm/", "^raft/storage/", "^sim/simdisk%.c$", "^io/", "^server/" } },
+    places = { "^base/", "^kvsm/", "^opcache/", "^raft/storage/", "^sim/simdisk%.c$", "^io/", "^server/" } },
   -- Time, files, sockets and processes belong to the rooms that touch the outside.
   { header = "^time%.h$", places = { "^base/", "^io/", "^server/", "^script/" } },
   { header = "^unistd%.h$", places = { "^base/", "^io/", "^server/", "^script/", "^main%.c$" } },

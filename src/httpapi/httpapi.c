@@ -28,6 +28,7 @@ struct call *call_begin(struct httpapi *api, struct http_exchange *exchange) {
   }
   call->exchange = exchange;
   call->finish = NULL;
+  call->request.mode = WRITE_MODE_SYNC;
   call->request.min_index = 0;
   call->request.index = 0;
   buffer_clear(&call->text);
@@ -109,9 +110,16 @@ static void on_written(struct dkv_request *request, enum status status, const st
   call_end(call);
 }
 
+/* Nobody's connection waits for an asynchronous write. */
+static uint64_t patience_ms(const struct call *call) {
+  uint64_t timeout_ms = call->api->config->request_timeout_ms;
+  bool is_async = call->request.mode == WRITE_MODE_ASYNC;
+  return is_async && timeout_ms < ASYNC_WAIT_MS ? ASYNC_WAIT_MS : timeout_ms;
+}
+
 static void call_set_deadline(struct call *call) {
   const struct httpapi *api = call->api;
-  call->request.wait.deadline_ms = api->now_ms(api->now_context) + api->config->request_timeout_ms;
+  call->request.wait.deadline_ms = api->now_ms(api->now_context) + patience_ms(call);
 }
 
 void call_read(struct call *call, enum read_policy policy) {
@@ -132,7 +140,12 @@ void call_prepare_write(struct call *call, const struct http_message *request, b
 }
 
 void call_write(struct call *call, enum status status, const char *why) {
-  if (status != STATUS_OK) call_fail(call, status, why);
+  if (status != STATUS_OK) {
+    call_fail(call, status, why);
+  } else if (call->request.mode == WRITE_MODE_ASYNC) {
+    api_write_accepted(call);
+    call_end(call);
+  }
 }
 
 /* ---- dispatch ---- */
@@ -158,6 +171,7 @@ static const struct route {
     ROUTE("/kv/mput", MATCH_EXACT, HTTP_METHOD_POST, "POST", route_kv_mput),
     ROUTE("/kv/mdelete", MATCH_EXACT, HTTP_METHOD_POST, "POST", route_kv_mdelete),
     ROUTE("/kv", MATCH_EXACT, HTTP_METHOD_GET, "GET, HEAD", route_kv_scan),
+    ROUTE("/ops/", MATCH_PREFIX, HTTP_METHOD_GET, "GET, HEAD", route_ops_get),
     ROUTE("/healthz", MATCH_EXACT, HTTP_METHOD_GET, "GET, HEAD", route_healthz),
     ROUTE("/livez", MATCH_EXACT, HTTP_METHOD_GET, "GET, HEAD", route_healthz),
     ROUTE("/readyz", MATCH_EXACT, HTTP_METHOD_GET, "GET, HEAD", route_readyz),
@@ -176,8 +190,7 @@ static const struct later {
   const char *path;
   enum match match;
   const char *text;
-} later_routes[] = {{"/metrics", MATCH_EXACT, "path: /metrics is not in this version"},
-                    {"/ops/", MATCH_PREFIX, "path: /ops is not in this version, nor are asynchronous writes"}};
+} later_routes[] = {{"/metrics", MATCH_EXACT, "path: /metrics is not in this version"}};
 
 static const char *why_no_route(struct bytes path) {
   for (size_t i = 0; i < sizeof later_routes / sizeof later_routes[0]; i++) {

@@ -48,6 +48,7 @@ struct sim_config {
   uint64_t snapshot_threshold; /* these three: as in raft/node.h */
   uint64_t snapshot_tail;
   uint32_t install_bytes;
+  uint32_t async_result_ttl_seconds; /* at least 1 */
   struct sim_net net;
 };
 
