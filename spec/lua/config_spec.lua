@@ -41,8 +41,7 @@ describe("config.load", function()
     { "return { max_key_bytes = true }", "max_key_bytes: expected an integer from 1 to 65535, got true" },
     { "return { memory = 1 }", "memory: expected true or false, got 1" },
     { "return { read_policy = 'fast' }", 'read_policy: expected one of readindex, stale, got "fast"' },
-    { "return { write_mode = 'async' }",
-      'write_mode: expected sync (async is not in this version), got "async"' },
+    { "return { write_mode = 'lazy' }", 'write_mode: expected one of sync, async, got "lazy"' },
     { "return { log_level = 'loud' }", 'log_level: expected one of debug, info, warn, error, got "loud"' },
     { "return { data = '' }", 'data: expected a path of up to 4095 bytes, got ""' },
     { "return { segment_bytes = 1024 }", "segment_bytes: expected an integer from 4096 to 1073741824, got 1024" },
@@ -84,7 +83,7 @@ describe("config.complete", function()
     assert.are.same({
       id = "n1", listen = "127.0.0.1:7000", heartbeat_ms = 50, election_ms = "300-600", memory = false,
       data = "./kvdata", segment_bytes = 67108864, snapshot_threshold = 100000,
-      read_policy = "readindex", write_mode = "sync",
+      read_policy = "readindex", write_mode = "sync", async_result_ttl = 60,
       max_body_bytes = 8388608, max_key_bytes = 4096, max_value_bytes = 1048576, max_connections = 10000,
       request_timeout_ms = 5000, log_level = "info", log_format = "logfmt", script_memory_bytes = 0,
       admin_socket = "./kvdata/admin.sock", enable_faults = false,
