@@ -40,10 +40,13 @@ static void name_operation(const struct distributedkv *dkv, uint64_t number, str
 }
 
 enum status dkv_propose_async(struct distributedkv *dkv, struct dkv_request *request, const struct command *command,
-                              struct bytes encoded) {
+                              struct bytes encoded, const char **why) {
   uint64_t number;
   enum status status = opcache_reserve(dkv->cache, dkv_now_ms(dkv), &number);
-  if (status != STATUS_OK) return status;
+  if (status != STATUS_OK) {
+    *why = "too many asynchronous writes are pending, or their results kept; nothing was done, try again";
+    return status;
+  }
   struct async_write *write = xcalloc(1, sizeof *write);
   write->wait.deadline_ms = request->wait.deadline_ms;
   write->wait.done = on_ended;

@@ -6,9 +6,9 @@
 #include "distributedkv/distributedkv.h"
 
 /* Proposes a command that is valid. STATUS_OK: request->op_id is set, the request is the caller's again. Else nothing
- * was done. */
+ * was done, and *why may say more. */
 enum status dkv_propose_async(struct distributedkv *dkv, struct dkv_request *request, const struct command *command,
-                              struct bytes encoded);
+                              struct bytes encoded, const char **why);
 /* Cancels those that are pending. */
 void dkv_end_async(struct distributedkv *dkv);
 

@@ -59,7 +59,7 @@ static enum status propose(struct distributedkv *dkv, struct dkv_request *reques
   buffer_clear(&dkv->encoded);
   command_encode(command, &dkv->encoded);
   struct bytes encoded = buffer_view(&dkv->encoded);
-  enum status status = request->mode == WRITE_MODE_ASYNC ? dkv_propose_async(dkv, request, command, encoded)
+  enum status status = request->mode == WRITE_MODE_ASYNC ? dkv_propose_async(dkv, request, command, encoded, why)
                                                          : dkv->node->ops->propose(dkv->node, encoded, &request->wait);
   buffer_shrink(&dkv->encoded, ENCODED_KEEP_BYTES);
   return status;

@@ -54,8 +54,8 @@ struct dkv_request {
 };
 
 /* Writes. The views are borrowed until the call returns. client_id may be empty and seq 0 (no dedupe). STATUS_INVALID
- * comes with the static message of command_validate in *why. STATUS_OVERLOADED of an asynchronous one may also mean
- * that there are async_ops_max of them. */
+ * comes with the static message of command_validate in *why; so does STATUS_OVERLOADED when there are async_ops_max
+ * asynchronous ones. */
 enum status dkv_put(struct distributedkv *dkv, struct dkv_request *request, struct bytes client_id, uint64_t seq,
                     struct bytes key, struct bytes value, const char **why);
 enum status dkv_delete(struct distributedkv *dkv, struct dkv_request *request, struct bytes client_id, uint64_t seq,
