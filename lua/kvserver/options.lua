@@ -14,6 +14,7 @@ local PATH_BYTES_MAX <const> = 4095
 local SOCKET_PATH_BYTES_MAX <const> = 107 -- what the address of a Unix socket has room for
 local ELECTION_MS_MAX <const> = 60000
 local MEMBERS_MAX <const> = 16
+local DAY_SECONDS <const> = 86400
 
 local function integer(min, max)
   local expected <const> = ("an integer from %d to %d"):format(min, max)
@@ -99,11 +100,6 @@ function M.address(value)
   return value
 end
 
-local function write_mode(value)
-  if value == "async" then return nil, "sync (async is not in this version)" end
-  return one_of { "sync" }(value)
-end
-
 -- Text "n1=HOST:PORT,..." or a table {n1 = "HOST:PORT"} -> that table; or nil, what was expected, where and what was
 -- there. The table may also be a list of the items of the text.
 local function peers(value)
@@ -173,7 +169,10 @@ M.rows = {
       .. "does the same" },
   { name = "read-policy", argument = "POLICY", choices = { "readindex", "stale" }, default = "readindex",
     help = "readindex (linearizable) or stale; ?read= overrides it per request" },
-  { name = "write-mode", argument = "MODE", parse = write_mode, choices = { "sync" }, default = "sync", help = "sync" },
+  { name = "write-mode", argument = "MODE", choices = { "sync", "async" }, default = "sync",
+    help = "sync (answered when applied) or async (answered when taken); ?mode= overrides it per request" },
+  { name = "async-result-ttl", argument = "SECONDS", parse = integer(1, DAY_SECONDS), default = 60,
+    help = "How long the result of an asynchronous write is kept" },
   { name = "max-body-bytes", argument = "N", parse = integer(1, 67108864), default = 8 * MIB,
     help = "Largest request body" },
   { name = "max-key-bytes", argument = "N", parse = integer(1, 65535), default = 4096, help = "Longest key" },
@@ -202,7 +201,6 @@ M.rows = {
   { name = "version", parse = flag, flag_only = true, help = "Print the version and exit" },
   { name = "help", parse = flag, flag_only = true, help = "Print this text and exit" },
 
-  { name = "async-result-ttl", argument = "SECONDS", later = "this version has no asynchronous writes" },
   { name = "console", argument = "[TARGET]", later = "this version has no admin console", flag_only = true,
     optional_argument = true },
 }

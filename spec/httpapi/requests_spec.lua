@@ -12,6 +12,10 @@ local HEALTH <const> = '{"ok":true,"id":"n1","role":"leader","term":1,"leader_id
 local MISSING <const> = http.error_body("not_found", "key: does not exist")
 local NO_ROUTE <const> = http.error_body("not_found", "path: no such route")
 local NOT_ALLOWED <const> = http.error_body("method_not_allowed", "method: not one that this path has, see Allow")
+local ACCEPTED <const> = '^{"ok":true,"op_id":"n1%-%x+%-1"}$'
+local BAD_OP <const> = "op_id: expected one that an asynchronous write was answered with"
+local OTHER_START <const> = http.error_body("not_found",
+  "op_id: of another start of this node, what it knew then is lost; the outcome is unknown")
 local CAS_FAILED <const> = http.error_body("cas_failed", "expected: differs from the current value")
 local BAD_ESCAPE <const> = "malformed percent-encoding, expected % and two hex digits"
 local BAD_SEQ <const> = "seq: expected an integer from 0 to 9223372036854775807"
@@ -47,6 +51,39 @@ local BASE64_OF_33 <const> = ("AAAA"):rep(11)
 
 local groups = {}
 
+local OP_START <const> = "0123456789abcdef"
+
+groups["GET /ops"] = {
+  { "no id", "GET /ops/", false, 400, bad(BAD_OP) },
+  { "an id without its parts", "GET /ops/x", false, 400, bad(BAD_OP) },
+  { "no node", "GET /ops/-" .. OP_START .. "-1", false, 400, bad(BAD_OP) },
+  { "two parts", "GET /ops/" .. OP_START .. "-1", false, 400, bad(BAD_OP) },
+  { "no number", "GET /ops/n1-" .. OP_START .. "-", false, 400, bad(BAD_OP) },
+  { "a number that is not one", "GET /ops/n1-" .. OP_START .. "-1x", false, 400, bad(BAD_OP) },
+  { "a number of 0", "GET /ops/n1-" .. OP_START .. "-0", false, 400, bad(BAD_OP) },
+  { "a number with a 0 in front", "GET /ops/n1-" .. OP_START .. "-01", false, 400, bad(BAD_OP) },
+  { "a number of 2^64", "GET /ops/n1-" .. OP_START .. "-18446744073709551616", false, 400, bad(BAD_OP) },
+  { "a number of 2^64-1", "GET /ops/n1-" .. OP_START .. "-18446744073709551615", false, 404, OTHER_START },
+  { "a short start", "GET /ops/n1-123456789abcdef-1", false, 400, bad(BAD_OP) },
+  { "a long start", "GET /ops/n1-00123456789abcdef-1", false, 400, bad(BAD_OP) },
+  { "a start in upper case", "GET /ops/n1-0123456789ABCDEF-1", false, 400, bad(BAD_OP) },
+  { "a node of illegal characters", "GET /ops/n%201-" .. OP_START .. "-1", false, 400, bad(BAD_OP) },
+  { "a node of 64 characters", "GET /ops/" .. ("n"):rep(64) .. "-" .. OP_START .. "-1", false, 400, bad(BAD_OP) },
+  { "a NUL", "GET /ops/n1%00-" .. OP_START .. "-1", false, 400, bad(BAD_OP) },
+  { "a path below", "GET /ops/n1-" .. OP_START .. "-1/", false, 400, bad(BAD_OP) },
+  { "a bad escape", "GET /ops/n1%2", false, 400, bad("op_id: " .. BAD_ESCAPE) },
+  { "an id of another start", "GET /ops/n1-" .. OP_START .. "-1", false, 404, OTHER_START },
+  { "the same, percent-encoded", "GET /ops/%6e1%2D" .. OP_START .. "-1", false, 404, OTHER_START },
+  { "the same, HEAD", "HEAD /ops/n1-" .. OP_START .. "-1", false, 404, "",
+    { ["content-length"] = tostring(#OTHER_START) } },
+  { "an id of nobody here", "GET /ops/n1-n2-" .. OP_START .. "-1", false, 404,
+    http.error_body("not_found", "op_id: of a node that is not known here; the outcome is unknown") },
+  { "PUT", "PUT /ops/n1-" .. OP_START .. "-1", "{}", 405, NOT_ALLOWED, { allow = "GET, HEAD" } },
+  { "DELETE", "DELETE /ops/n1-" .. OP_START .. "-1", false, 405, NOT_ALLOWED, { allow = "GET, HEAD" } },
+  { "POST", "POST /ops/x", "{}", 405, NOT_ALLOWED, { allow = "GET, HEAD" } },
+  { "without the slash", "GET /ops", false, 404, NO_ROUTE },
+}
+
 groups["node routes"] = {
   { "healthz", "GET /healthz", false, 200, HEALTH, { ["content-type"] = "application/json" } },
   { "livez", "GET /livez", false, 200, HEALTH },
@@ -70,8 +107,6 @@ groups["paths and methods"] = {
   { "nor is the prefix of keys", "GET /k%76/a", false, 404, NO_ROUTE },
   { "a path that is not normalised", "GET //kv/a", false, 404, NO_ROUTE },
   { "a path with dot segments is not normalised", "GET /x/../kv/a", false, 404, NO_ROUTE },
-  { "what comes later, by name: ops", "GET /ops/1", false, 404,
-    http.error_body("not_found", "path: /ops is not in this version, nor are asynchronous writes") },
   { "a path that only begins like that of the figures", "GET /metricsx", false, 404, NO_ROUTE },
   { "HEAD of an unknown path", "HEAD /nope", false, 404, "" },
   { "POST healthz", "POST /healthz", "{}", 405, NOT_ALLOWED, { allow = "GET, HEAD" } },
@@ -170,9 +205,10 @@ groups["PUT"] = {
   { "a field that other routes know", "PUT /kv/a", '{"key":1,"keys":{},"entries":"x","expected":[],"value":"1"}', 200,
     OK },
   { "mode=sync", "PUT /kv/a?mode=sync", '{"value":"1"}', 200, OK },
-  { "mode=async, later", "PUT /kv/a?mode=async", '{"value":"1"}', 400,
-    bad 'mode: async writes are not available yet, expected "sync"' },
-  { "mode=nonsense", "PUT /kv/a?mode=fast", '{"value":"1"}', 400, bad 'mode: expected "sync"' },
+  { "mode=async", "PUT /kv/a?mode=async", '{"value":"1"}', 202, ACCEPTED },
+  { "mode=async, not valid", "PUT /kv/a?mode=async", "{}", 400,
+    bad "value: missing, expected a string (or value_base64)" },
+  { "mode=nonsense", "PUT /kv/a?mode=fast", '{"value":"1"}', 400, bad 'mode: expected "sync" or "async"' },
   { "the read policy of a write is ignored", "PUT /kv/a?read=nonsense", '{"value":"1"}', 200, OK },
   { "no body", "PUT /kv/a", "", 400, bad "body: empty, expected a JSON object" },
   { "no value", "PUT /kv/a", '{"client_id":"c","seq":1}', 400,
@@ -327,8 +363,7 @@ groups["DELETE"] = {
     bad "Content-Type: a DELETE takes no raw value, expected a JSON object or no body", nil, { RAW } },
   { "a raw value that is empty", "DELETE /kv/a", "", 200, deleted(1), nil, { RAW }, given = A_IS_1 },
   { "a value is an unknown field", "DELETE /kv/a", '{"value":1}', 200, deleted(0) },
-  { "mode=async, later", "DELETE /kv/a?mode=async", false, 400,
-    bad 'mode: async writes are not available yet, expected "sync"' },
+  { "mode=async", "DELETE /kv/a?mode=async", false, 202, ACCEPTED },
 }
 
 groups["GET /kv"] = {
@@ -394,8 +429,7 @@ groups["POST /kv/cas"] = {
   { "a longer expected", "POST /kv/cas", ('{"key":"a","expected":"%s","value":""}'):format(V33), 413,
     large "expected: 33 bytes exceed the limit of 32 (--max-value-bytes)" },
   { "no body", "POST /kv/cas", "", 400, bad "body: empty, expected a JSON object" },
-  { "mode=async, later", "POST /kv/cas?mode=async", "{}", 400,
-    bad 'mode: async writes are not available yet, expected "sync"' },
+  { "mode=async", "POST /kv/cas?mode=async", '{"key":"a","expected":"x","value":"y"}', 202, ACCEPTED },
 }
 
 groups["POST /kv/mget"] = {
@@ -472,8 +506,7 @@ groups["POST /kv/mdelete"] = {
     bad "keys[0]: expected a string, got a number" },
   { "a longer key", "POST /kv/mdelete", ('{"keys":["%s"]}'):format(K17), 413,
     large "keys[0]: 17 bytes exceed the limit of 16 (--max-key-bytes)" },
-  { "mode=async, later", "POST /kv/mdelete?mode=async", '{"keys":["a"]}', 400,
-    bad 'mode: async writes are not available yet, expected "sync"' },
+  { "mode=async", "POST /kv/mdelete?mode=async", '{"keys":["a"]}', 202, ACCEPTED },
 }
 
 -- What the connection answers itself has the same shape.

@@ -11,7 +11,8 @@ local rooms <const> = {
   ["metrics"] = { "base" },
   ["http"] = { "base", "types/limits.h" },
   ["kvsm"] = { "base", "types" },
-  ["distributedkv"] = { "base", "types", "kvsm" },
+  ["opcache"] = { "base", "types" },
+  ["distributedkv"] = { "base", "types", "kvsm", "opcache" },
   ["httpapi"] = { "base", "types", "metrics", "http", "distributedkv" },
   ["io"] = { "base", "types/limits.h", "metrics/histogram.h", "http", "raft/storage/disk.h" },
   ["raft/core"] = { "base/check.h" },
@@ -45,7 +46,7 @@ local outside <const> = {
   { header = "^errno%.h$", places = anywhere },
   { header = "^ctype%.h$", places = {} }, -- depends on the locale
   { header = "^pthread%.h$",
-    places = { "^base/", "^kvsm/", "^raft/storage/", "^sim/simdisk%.c$", "^io/", "^server/" } },
+    places = { "^base/", "^kvsm/", "^opcache/", "^raft/storage/", "^sim/simdisk%.c$", "^io/", "^server/" } },
   -- Time, files, sockets and processes belong to the rooms that touch the outside.
   { header = "^time%.h$", places = { "^base/", "^io/", "^server/", "^script/" } },
   { header = "^unistd%.h$", places = { "^base/", "^io/", "^server/", "^script/", "^main%.c$" } },

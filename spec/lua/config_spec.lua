@@ -5,7 +5,7 @@ describe("config.complete", function()
     assert.are.same({
       id = "n1", listen = "127.0.0.1:7000", heartbeat_ms = 50, election_ms = "300-600", memory = false,
       data = "./kvdata", segment_bytes = 67108864, snapshot_threshold = 100000,
-      read_policy = "readindex", write_mode = "sync",
+      read_policy = "readindex", write_mode = "sync", async_result_ttl = 60,
       max_body_bytes = 8388608, max_key_bytes = 4096, max_value_bytes = 1048576, max_connections = 10000,
       request_timeout_ms = 5000, log_level = "info", log_format = "logfmt", script_memory_bytes = 0,
       admin_socket = "./kvdata/admin.sock", enable_faults = false,

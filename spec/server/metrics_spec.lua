@@ -129,6 +129,19 @@ describe("GET /metrics", function()
     assert.is_true(page:value "kvserver_wal_segments_total" >= 2)
   end)
 
+  it("counts asynchronous writes, pending and done", function()
+    local node <close> = http.node()
+    local function operations(state) return ('kvserver_async_operations{state="%s"}'):format(state) end
+    local before = scrape(node)
+    assert.equal(0, before:value(operations "pending") + before:value(operations "finished"))
+    for i = 1, 3 do assert.equal(202, node:ask("PUT /kv/k" .. i .. "?mode=async", '{"value":"v"}').status) end
+    assert(task.wait_until(function() return scrape(node):value(operations "finished") == 3 end, DEADLINE_MS))
+    local page = scrape(node)
+    assert.equal(0, page:value(operations "pending"))
+    assert.equal(3, page:value "kvserver_async_operations_taken_total")
+    assert.is_true(page:value "kvserver_async_operations_bytes" > before:value "kvserver_async_operations_bytes")
+  end)
+
   it("tells of connections, and of what the system knows of the process", function()
     local node <close> = http.node { max_connections = 2 }
     local first <close> = node:connect()

@@ -80,8 +80,8 @@ describe("the campaign", function()
     local dir <close> = stand_in [[
       return { run = function(number)
         return { ok = number ~= 7, why = "planted", trace = "the trace", verdict = number ~= 7 and "pass" or nil,
-          stats = { events = 1, acked_writes = 1, answered_reads = 1, leader_changes = 1, elections = 1,
-            commits = 1, faults = {}, snapshots = {} }, tried = {},
+          stats = { events = 1, acked_writes = 1, async_writes = 1, answered_reads = 1, leader_changes = 1,
+            elections = 1, commits = 1, faults = {}, snapshots = {} }, tried = {},
           digest = "00", virtual_ms = 60000, cpu_s = 0.001 }
       end }]]
     local done = campaign({ "--seeds", "1..5000", "--jobs", "2" }, { KVSERVER_LUA = dir.path })
@@ -95,8 +95,9 @@ describe("the campaign", function()
     local source <const> = [[
       return { run = function()
         return { ok = true, verdict = "pass", digest = "00", virtual_ms = 60000, cpu_s = 0.001, tried = {},
-          stats = { events = 1, acked_writes = %d, answered_reads = 300, leader_changes = %d, elections = 1,
-            commits = 1, faults = { untold = 1, cut_short = 1, start_cut = 1, no_room = 1, rot_found = 1 },
+          stats = { events = 1, acked_writes = %d, async_writes = 1, answered_reads = 300, leader_changes = %d,
+            elections = 1, commits = 1,
+            faults = { untold = 1, cut_short = 1, start_cut = 1, no_room = 1, rot_found = 1 },
             snapshots = { taken = 1, installed = 1, resumed = %d, cut = 1 } } }
       end }]]
     for _, case in ipairs { { 199, 3, 1, "too few operations" }, { 200, 2, 1, "too few leader changes" },
@@ -112,8 +113,8 @@ describe("the campaign", function()
     local dir <close> = stand_in [[
       return { run = function(number)
         return { ok = true, verdict = number <= 2 and "undecided" or "pass", digest = "00", virtual_ms = 60000,
-          cpu_s = 0.001, stats = { events = 1, acked_writes = 1, answered_reads = 1, leader_changes = 1, elections = 1,
-            commits = 1, faults = {}, snapshots = {} }, tried = {} }
+          cpu_s = 0.001, stats = { events = 1, acked_writes = 1, async_writes = 1, answered_reads = 1,
+            leader_changes = 1, elections = 1, commits = 1, faults = {}, snapshots = {} }, tried = {} }
       end }]]
     assert.equal(1, campaign({ "--seeds", "1..10" }, { KVSERVER_LUA = dir.path }).code)
     assert.equal(0, campaign({ "--seeds", "2..10" }, { KVSERVER_LUA = dir.path }).code)
@@ -124,8 +125,8 @@ describe("the campaign", function()
       return { run = function(number)
         if number == 3 then os.exit(99) end
         return { ok = true, verdict = "pass", digest = "00", virtual_ms = 60000, cpu_s = 0.001,
-          stats = { events = 1, acked_writes = 1, answered_reads = 1, leader_changes = 1, elections = 1,
-            commits = 1, faults = {}, snapshots = {} }, tried = {} }
+          stats = { events = 1, acked_writes = 1, async_writes = 1, answered_reads = 1, leader_changes = 1,
+            elections = 1, commits = 1, faults = {}, snapshots = {} }, tried = {} }
       end }]]
     local done = campaign({ "--seeds", "1..10", "--jobs", "1" }, { KVSERVER_LUA = dir.path })
     assert.equal(1, done.code)

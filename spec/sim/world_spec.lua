@@ -317,6 +317,25 @@ describe("the load of a simulated world", function()
     assert.same({ get = true, put = true, cas = true, delete = true }, kinds)
   end)
 
+  it("asks for the outcomes of its asynchronous writes, through the deaths of those that know them", function()
+    local world <close> = sim.world { nodes = 3, seed = 5 }
+    world:load { clients = 12, nameless = 6, keys = 4, think_ms = 20, async = 0.5 }
+    for _ = 1, 10 do
+      assert(world:run(1500))
+      local leader = world:leader()
+      if leader then
+        world:crash(leader)
+        world:run(300)
+        world:restart(leader)
+      end
+    end
+    world:stop_load()
+    assert(world:run(5000))
+    local stats = world:stats()
+    assert.is_true(stats.async_writes > 100 and stats.acked_writes > stats.async_writes + 100)
+    assert.equal("pass", (linear.check_world(world)))
+  end)
+
   it("has an answer for each request once all is well", function()
     local world <close> = sim.world { nodes = 3, seed = 4 }
     world:load { clients = 16, think_ms = 5 }

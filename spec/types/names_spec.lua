@@ -11,8 +11,8 @@ end
 describe("kvserver.types", function()
   it("names the error codes of the contract", function()
     assert.same({
-      "bad_request", "cas_failed", "not_found", "method_not_allowed", "not_leader", "no_leader", "not_ready",
-      "request_timeout", "too_large", "overloaded", "timeout", "disk_full", "internal",
+      "bad_request", "cas_failed", "not_found", "method_not_allowed", "not_leader", "not_owner", "no_leader",
+      "not_ready", "request_timeout", "too_large", "overloaded", "timeout", "disk_full", "internal",
     }, names(types.err_codes))
   end)
 

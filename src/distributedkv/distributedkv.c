@@ -1,4 +1,5 @@
-/* Writes: validate, encode once, propose; the node answers when the command is applied here.
+/* Writes: validate, encode once, propose; the node answers when the command is applied here. Asynchronous ones go the
+ * same way, but for who waits (async.c).
  *
  * Reads by policy: `readindex` asks the node for an index that a linearizable read must see; `stale` waits for index 0,
  * which is always applied, so it ends at the end of this turn like everything else. Either waits on when the caller
@@ -6,20 +7,29 @@
 #include "distributedkv/distributedkv.h"
 
 #include "base/check.h"
+#include "distributedkv/async.h"
 
-/* A burst of large batches must not pin its memory for ever. */
-enum { ENCODED_KEEP_BYTES = 1 << 20 };
+enum {
+  ENCODED_KEEP_BYTES = 1 << 20, /* a burst of large batches must not pin its memory for ever */
+  EXPIRED_AT_A_TIME = 512,
+  MS_PER_SECOND = 1000
+};
 
-void dkv_init(struct distributedkv *dkv, struct raft_node *node, struct kvsm *sm, enum read_policy read_policy,
-              enum write_mode write_mode) {
+void dkv_init(struct distributedkv *dkv, struct raft_node *node, struct kvsm *sm, const struct dkv_options *options) {
+  const struct opcache_limits limits = {.ops_max = options->async_ops_max,
+                                        .bytes_max = ASYNC_BYTES_MAX,
+                                        .ttl_ms = (uint64_t)options->async_result_ttl_seconds * MS_PER_SECOND};
   dkv->node = node;
   dkv->sm = sm;
-  dkv->read_policy = read_policy;
-  dkv->write_mode = write_mode;
+  dkv->options = *options;
+  dkv->cache = opcache_create(&limits);
+  list_init(&dkv->async_pending);
   buffer_init(&dkv->encoded);
 }
 
 void dkv_deinit(struct distributedkv *dkv) {
+  dkv_end_async(dkv);
+  opcache_destroy(dkv->cache);
   buffer_deinit(&dkv->encoded);
 }
 
@@ -48,7 +58,9 @@ static enum status propose(struct distributedkv *dkv, struct dkv_request *reques
   request->wait.done = on_applied;
   buffer_clear(&dkv->encoded);
   command_encode(command, &dkv->encoded);
-  enum status status = dkv->node->ops->propose(dkv->node, buffer_view(&dkv->encoded), &request->wait);
+  struct bytes encoded = buffer_view(&dkv->encoded);
+  enum status status = request->mode == WRITE_MODE_ASYNC ? dkv_propose_async(dkv, request, command, encoded, why)
+                                                         : dkv->node->ops->propose(dkv->node, encoded, &request->wait);
   buffer_shrink(&dkv->encoded, ENCODED_KEEP_BYTES);
   return status;
 }
@@ -142,6 +154,10 @@ bool dkv_scan(struct distributedkv *dkv, struct bytes prefix, struct bytes after
 void dkv_cancel(struct dkv_request *request) {
   struct raft_node *node = request->dkv->node;
   node->ops->cancel(node, &request->wait);
+}
+
+void dkv_expire(struct distributedkv *dkv) {
+  opcache_expire(dkv->cache, dkv_now_ms(dkv), EXPIRED_AT_A_TIME);
 }
 
 bool dkv_is_leader(struct distributedkv *dkv) {

@@ -74,7 +74,7 @@ void call_refuse(struct call *call, const struct fault *fault);
 void call_read(struct call *call, enum read_policy policy);
 /* What a write needs before it is handed to DistributedKV: its deadline and what its answers may need. */
 void call_prepare_write(struct call *call, const struct http_message *request, bool deduped);
-/* Takes note of how DistributedKV took a write: when it refused, answers and ends the call. */
+/* Takes note of how DistributedKV took a write: when it refused, or needs the call no longer, answers and ends it. */
 void call_write(struct call *call, enum status status, const char *why);
 
 /* ---- params.c: query parameters and headers ---- */
@@ -83,7 +83,7 @@ void call_write(struct call *call, enum status status, const char *why);
 bool params_read(const struct httpapi *api, const struct http_message *request, enum read_policy *policy,
                  uint64_t *min_index, struct fault *fault);
 /* ?mode= */
-bool params_write(const struct httpapi *api, const struct http_message *request, struct fault *fault);
+bool params_write(struct call *call, const struct http_message *request, struct fault *fault);
 /* ?prefix=, ?after= (appended to call->text) and ?limit= */
 bool params_scan(struct call *call, const struct http_message *request, struct fault *fault);
 /* X-Client-Id and X-Seq, into the decoded `body`, which must have neither of its own then. */
@@ -105,19 +105,29 @@ void api_write_text(struct http_exchange *exchange, const char *content_type, st
  * not_leader; NULL elsewhere. */
 void api_write_error(struct httpapi *api, struct http_exchange *exchange, enum err_code code, const char *text,
                      uint64_t index, const struct leader_hint *hint, const struct buffer *target);
+/* An error whose answer is elsewhere: `location` is a URI that holds no CR and no LF. */
+void api_write_redirect(struct httpapi *api, struct http_exchange *exchange, enum err_code code, const char *text,
+                        struct bytes location);
 /* 405; `allow` lists the methods that the path has. */
 void api_write_not_allowed(struct httpapi *api, struct http_exchange *exchange, struct bytes allow);
 /* Answers a call that DistributedKV refused or that ended without a result. `why` may be NULL. */
 void api_write_status(struct call *call, enum status status, const char *why);
+/* Appends what a write gave, as JSON. */
+void api_append_result(struct httpapi *api, const struct apply_result *result, struct buffer *out);
+/* The header line of a reply that was given before; "" for any other. Static. */
+const char *api_replay_header(enum replay replay);
 /* Answers a write with what applying it gave. */
 void api_write_result(struct call *call, const struct apply_result *result);
+/* Answers an asynchronous write that was taken. */
+void api_write_accepted(struct call *call);
 /* The body of an error that the connection itself answers. */
 void api_connection_error(void *context, int status, const char *text, struct buffer *out);
 
-/* ---- routes_kv.c, routes_node.c ---- */
+/* ---- routes_kv.c, routes_ops.c, routes_node.c ---- */
 
 api_route route_kv_get, route_kv_put, route_kv_delete, route_kv_scan;
 api_route route_kv_cas, route_kv_mget, route_kv_mput, route_kv_mdelete;
+api_route route_ops_get;
 api_route route_healthz, route_readyz, route_status, route_metrics;
 
 #endif

@@ -29,6 +29,7 @@ struct call *call_begin(struct httpapi *api, struct http_exchange *exchange) {
   }
   call->exchange = exchange;
   call->finish = NULL;
+  call->request.mode = WRITE_MODE_SYNC;
   call->request.min_index = 0;
   call->request.index = 0;
   buffer_clear(&call->text);
@@ -112,9 +113,16 @@ static void on_written(struct dkv_request *request, enum status status, const st
   call_end(call);
 }
 
+/* Nobody's connection waits for an asynchronous write. */
+static uint64_t patience_ms(const struct call *call) {
+  uint64_t timeout_ms = call->api->config->request_timeout_ms;
+  bool is_async = call->request.mode == WRITE_MODE_ASYNC;
+  return is_async && timeout_ms < ASYNC_WAIT_MS ? ASYNC_WAIT_MS : timeout_ms;
+}
+
 static void call_set_deadline(struct call *call) {
   const struct httpapi *api = call->api;
-  call->request.wait.deadline_ms = api->now_ms(api->now_context) + api->config->request_timeout_ms;
+  call->request.wait.deadline_ms = api->now_ms(api->now_context) + patience_ms(call);
 }
 
 void call_read(struct call *call, enum read_policy policy) {
@@ -135,7 +143,12 @@ void call_prepare_write(struct call *call, const struct http_message *request, b
 }
 
 void call_write(struct call *call, enum status status, const char *why) {
-  if (status != STATUS_OK) call_fail(call, status, why);
+  if (status != STATUS_OK) {
+    call_fail(call, status, why);
+  } else if (call->request.mode == WRITE_MODE_ASYNC) {
+    api_write_accepted(call);
+    call_end(call);
+  }
 }
 
 /* ---- dispatch ---- */
@@ -161,6 +174,7 @@ static const struct route {
     ROUTE("/kv/mput", MATCH_EXACT, HTTP_METHOD_POST, "POST", route_kv_mput),
     ROUTE("/kv/mdelete", MATCH_EXACT, HTTP_METHOD_POST, "POST", route_kv_mdelete),
     ROUTE("/kv", MATCH_EXACT, HTTP_METHOD_GET, "GET, HEAD", route_kv_scan),
+    ROUTE("/ops/", MATCH_PREFIX, HTTP_METHOD_GET, "GET, HEAD", route_ops_get),
     ROUTE("/healthz", MATCH_EXACT, HTTP_METHOD_GET, "GET, HEAD", route_healthz),
     ROUTE("/livez", MATCH_EXACT, HTTP_METHOD_GET, "GET, HEAD", route_healthz),
     ROUTE("/readyz", MATCH_EXACT, HTTP_METHOD_GET, "GET, HEAD", route_readyz),
@@ -176,23 +190,6 @@ static bool route_matches(const struct route *route, struct bytes path) {
   return memcmp(path.data, route->path, route->path_bytes) == 0;
 }
 
-/* Paths of the contract that this version does not have. */
-static const struct later {
-  const char *path;
-  enum match match;
-  const char *text;
-} later_routes[] = {{"/ops/", MATCH_PREFIX, "path: /ops is not in this version, nor are asynchronous writes"}};
-
-static const char *why_no_route(struct bytes path) {
-  for (size_t i = 0; i < sizeof later_routes / sizeof later_routes[0]; i++) {
-    const struct later *later = &later_routes[i];
-    struct bytes wanted = bytes_of(later->path);
-    if (later->match == MATCH_EXACT ? path.len != wanted.len : path.len < wanted.len) continue;
-    if (memcmp(path.data, wanted.data, wanted.len) == 0) return later->text;
-  }
-  return "path: no such route";
-}
-
 static void refuse_route(struct httpapi *api, struct bytes path, struct http_exchange *exchange) {
   buffer_clear(&api->value);
   for (size_t i = 0; i < ROUTES_COUNT; i++) {
@@ -201,7 +198,7 @@ static void refuse_route(struct httpapi *api, struct bytes path, struct http_exc
     buffer_append_text(&api->value, routes[i].allow);
   }
   if (api->value.len == 0) {
-    api_write_error(api, exchange, ERR_NOT_FOUND, why_no_route(path), 0, NULL, NULL);
+    api_write_error(api, exchange, ERR_NOT_FOUND, "path: no such route", 0, NULL, NULL);
     return;
   }
   api_write_not_allowed(api, exchange, buffer_view(&api->value));

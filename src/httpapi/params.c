@@ -11,7 +11,7 @@ enum { KEY_PATH_BYTES = sizeof "/kv/" - 1 }; /* what stands before a key */
 bool params_read(const struct httpapi *api, const struct http_message *request, enum read_policy *policy,
                  uint64_t *min_index, struct fault *fault) {
   struct bytes raw;
-  *policy = api->dkv->read_policy;
+  *policy = api->dkv->options.read_policy;
   *min_index = 0;
   if (request->query.len == 0) return true;
   if (http_query_find(request->query, "read", &raw) && !read_policy_parse(raw, policy))
@@ -21,13 +21,12 @@ bool params_read(const struct httpapi *api, const struct http_message *request, 
   return true;
 }
 
-bool params_write(const struct httpapi *api, const struct http_message *request, struct fault *fault) {
+bool params_write(struct call *call, const struct http_message *request, struct fault *fault) {
   struct bytes raw;
-  enum write_mode mode = api->dkv->write_mode;
-  if (request->query.len > 0 && http_query_find(request->query, "mode", &raw) && !write_mode_parse(raw, &mode))
-    return fault_set(fault, ERR_BAD_REQUEST, "mode: expected \"sync\"");
-  if (mode == WRITE_MODE_ASYNC)
-    return fault_set(fault, ERR_BAD_REQUEST, "mode: async writes are not available yet, expected \"sync\"");
+  enum write_mode *mode = &call->request.mode;
+  *mode = call->api->dkv->options.write_mode;
+  if (request->query.len > 0 && http_query_find(request->query, "mode", &raw) && !write_mode_parse(raw, mode))
+    return fault_set(fault, ERR_BAD_REQUEST, "mode: expected \"sync\" or \"async\"");
   return true;
 }
 

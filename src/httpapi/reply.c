@@ -9,7 +9,6 @@
 static const char json_type[] = "application/json";
 static const char raw_type[] = "application/octet-stream";
 static const char retry_after[] = "Retry-After: 1\r\n";
-static const char ok_body[] = "{\"ok\":true}";
 
 bool fault_set(struct fault *fault, enum err_code code, const char *format, ...) {
   va_list arguments;
@@ -33,6 +32,7 @@ static int http_status_of(enum err_code code) {
   case ERR_METHOD_NOT_ALLOWED:
     return 405;
   case ERR_NOT_LEADER:
+  case ERR_NOT_OWNER:
     return 307;
   case ERR_NO_LEADER:
   case ERR_NOT_READY:
@@ -138,6 +138,18 @@ void api_write_error(struct httpapi *api, struct http_exchange *exchange, enum e
   http_exchange_reply(exchange, http_status_of(code), json_type, buffer_view(&api->extra), buffer_view(&api->reply));
 }
 
+void api_write_redirect(struct httpapi *api, struct http_exchange *exchange, enum err_code code, const char *text,
+                        struct bytes location) {
+  buffer_clear(&api->reply);
+  append_error(&api->reply, code, text);
+  buffer_append_byte(&api->reply, '}');
+  buffer_clear(&api->extra);
+  buffer_append_text(&api->extra, "Location: ");
+  buffer_append_bytes(&api->extra, location);
+  buffer_append_text(&api->extra, "\r\n");
+  http_exchange_reply(exchange, http_status_of(code), json_type, buffer_view(&api->extra), buffer_view(&api->reply));
+}
+
 void api_write_not_allowed(struct httpapi *api, struct http_exchange *exchange, struct bytes allow) {
   buffer_clear(&api->reply);
   append_error(&api->reply, ERR_METHOD_NOT_ALLOWED, "method: not one that this path has, see Allow");
@@ -154,75 +166,36 @@ void api_write_not_allowed(struct httpapi *api, struct http_exchange *exchange, 
 static void write_leaderless(struct call *call, bool redirect) {
   struct leader_hint hint = {.leader_id = "", .leader_addr = ""};
   if (redirect) dkv_leader_hint(call->api->dkv, &hint);
-  if (hint.leader_addr[0] != '\0') {
-    api_write_error(call->api, call->exchange, ERR_NOT_LEADER,
-                    "this node does not lead; send the request to the leader", 0, &hint, &call->text);
-    return;
-  }
-  hint.leader_id[0] = '\0';
-  api_write_error(call->api, call->exchange, ERR_NO_LEADER, "no leader is known; nothing was done, try again", 0, &hint,
-                  NULL);
+  bool known = hint.leader_addr[0] != '\0';
+  if (!known) hint.leader_id[0] = '\0';
+  struct apply_result failure = dkv_write_failure(known ? STATUS_NOT_LEADER : STATUS_NO_LEADER, call->deduped);
+  api_write_error(call->api, call->exchange, failure.err_code, failure.err_msg, 0, &hint, known ? &call->text : NULL);
 }
 
-static void write_timeout(struct call *call) {
-  const char *text;
-  if (call->finish != NULL)
-    text = call->request.min_index > 0 ? "the index to wait for was not reached in time; nothing was done"
-                                       : "the read was not confirmed in time; nothing was done";
-  else
-    text = call->deduped ? "the outcome is unknown; a retry with the same client_id and seq is safe"
-                         : "the outcome is unknown; a retry may apply it twice";
-  api_write_error(call->api, call->exchange, ERR_TIMEOUT, text, 0, NULL, NULL);
+/* What a read that ended so tells its client, where it is not what a write would. */
+static struct apply_result read_failure(const struct call *call, enum status status) {
+  struct apply_result failure = dkv_write_failure(status, false);
+  if (status == STATUS_TIMEOUT) {
+    failure.err_msg = call->request.min_index > 0 ? "the index to wait for was not reached in time; nothing was done"
+                                                  : "the read was not confirmed in time; nothing was done";
+  } else if (status == STATUS_CLOSED) {
+    failure.err_code = ERR_NOT_READY;
+    failure.err_msg = "the node is stopping; nothing was done";
+  }
+  return failure;
 }
 
 void api_write_status(struct call *call, enum status status, const char *why) {
   bool is_write = call->finish == NULL;
-  enum err_code code = ERR_INTERNAL;
-  const char *text = status_name(status);
-  switch (status) {
-  case STATUS_NOT_LEADER:
-    write_leaderless(call, is_write);
+  if (status == STATUS_NOT_LEADER || status == STATUS_NO_LEADER) {
+    write_leaderless(call, is_write && status == STATUS_NOT_LEADER);
     return;
-  case STATUS_NO_LEADER:
-    write_leaderless(call, false);
-    return;
-  case STATUS_TIMEOUT:
-    write_timeout(call);
-    return;
-  case STATUS_CLOSED:
-    if (is_write) {
-      write_timeout(call);
-      return;
-    }
-    code = ERR_NOT_READY;
-    text = "the node is stopping; nothing was done";
-    break;
-  case STATUS_INVALID:
-    code = ERR_BAD_REQUEST;
-    text = why != NULL ? why : "the command is not valid";
-    break;
-  case STATUS_TOO_LARGE:
-    code = ERR_TOO_LARGE;
-    text = "the command is larger than the log can take; nothing was done";
-    break;
-  case STATUS_OVERLOADED:
-    code = ERR_OVERLOADED;
-    text = "the queue of requests is full; nothing was done, try again";
-    break;
-  case STATUS_DISK_FULL:
-    code = ERR_DISK_FULL;
-    text = "no reserved log space is left; nothing was done, reads go on";
-    break;
-  case STATUS_OK:
-  case STATUS_NOT_FOUND:
-  case STATUS_CORRUPT:
-  case STATUS_IO:
-    break;
   }
-  api_write_error(call->api, call->exchange, code, text, 0, NULL, NULL);
+  struct apply_result failure = is_write ? dkv_write_failure(status, call->deduped) : read_failure(call, status);
+  api_write_error(call->api, call->exchange, failure.err_code, why != NULL ? why : failure.err_msg, 0, NULL, NULL);
 }
 
-static const char *replay_header(enum replay replay) {
+const char *api_replay_header(enum replay replay) {
   switch (replay) {
   case REPLAY_NONE:
     return "";
@@ -234,22 +207,52 @@ static const char *replay_header(enum replay replay) {
   return "";
 }
 
+/* Whether an error says where the leader is. */
+static bool has_hint(enum err_code code) {
+  return code == ERR_NOT_LEADER || code == ERR_NO_LEADER;
+}
+
+static void append_known_leader(struct httpapi *api, struct buffer *out) {
+  struct leader_hint hint;
+  dkv_leader_hint(api->dkv, &hint);
+  append_hint(out, &hint);
+}
+
+void api_append_result(struct httpapi *api, const struct apply_result *result, struct buffer *out) {
+  if (!result->ok) {
+    append_error(out, result->err_code, result->err_msg);
+    if (has_hint(result->err_code)) append_known_leader(api, out);
+  } else {
+    buffer_append_text(out, "{\"ok\":true");
+    if (result->has_deleted) {
+      buffer_append_text(out, ",\"deleted\":");
+      buffer_append_u64_decimal(out, result->deleted);
+    }
+  }
+  buffer_append_byte(out, '}');
+}
+
 void api_write_result(struct call *call, const struct apply_result *result) {
   struct httpapi *api = call->api;
-  struct bytes body = bytes_make(ok_body, sizeof ok_body - 1);
-  if (!result->ok || result->has_deleted) {
-    buffer_clear(&api->reply);
-    if (result->ok) {
-      buffer_append_text(&api->reply, "{\"ok\":true,\"deleted\":");
-      buffer_append_u64_decimal(&api->reply, result->deleted);
-    } else {
-      append_error(&api->reply, result->err_code, result->err_msg);
-    }
-    buffer_append_byte(&api->reply, '}');
-    body = buffer_view(&api->reply);
-  }
+  buffer_clear(&api->reply);
+  api_append_result(api, result, &api->reply);
   api_write_json(api, call->exchange, http_status_of(result->err_code), call->request.index,
-                 replay_header(result->replay), body);
+                 api_replay_header(result->replay), buffer_view(&api->reply));
+}
+
+void api_write_accepted(struct call *call) {
+  struct httpapi *api = call->api;
+  buffer_clear(&api->value);
+  op_id_write(&call->request.op_id, &api->value);
+  buffer_clear(&api->reply);
+  buffer_append_text(&api->reply, "{\"ok\":true,\"op_id\":\"");
+  buffer_append_bytes(&api->reply, buffer_view(&api->value));
+  buffer_append_text(&api->reply, "\"}");
+  buffer_clear(&api->extra);
+  buffer_append_text(&api->extra, "Location: /ops/");
+  buffer_append_bytes(&api->extra, buffer_view(&api->value));
+  buffer_append_text(&api->extra, "\r\n");
+  http_exchange_reply(call->exchange, 202, json_type, buffer_view(&api->extra), buffer_view(&api->reply));
 }
 
 void api_connection_error(void *context, int status, const char *text, struct buffer *out) {

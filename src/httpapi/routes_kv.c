@@ -195,7 +195,7 @@ static struct call *begin_json_write(struct httpapi *api, const struct http_mess
   struct fault fault;
   struct call *call = call_begin(api, exchange);
   struct body *body = &api->body;
-  if (!params_write(api, request, &fault) ||
+  if (!params_write(call, request, &fault) ||
       !api_decode_json(body, request->body, FIELDS_CLIENT | fields, required, api->config, &fault) ||
       !params_client(request, body, &fault)) {
     call_refuse(call, &fault);
@@ -217,13 +217,13 @@ static bool decode_raw(struct httpapi *api, const struct http_message *request, 
 }
 
 /* The key in the path goes to api->key, client and value to api->body, as if they had come as JSON in any case. */
-static bool decode_key_write(struct httpapi *api, const struct http_message *request, bool deletes,
-                             struct fault *fault) {
+static bool decode_key_write(struct call *call, const struct http_message *request, bool deletes, struct fault *fault) {
+  struct httpapi *api = call->api;
   unsigned known = deletes ? FIELDS_CLIENT : FIELDS_CLIENT | FIELDS_VALUE;
   unsigned required = deletes ? 0 : BODY_BIT(BODY_VALUE);
   bool raw;
   buffer_clear(&api->key);
-  if (!params_write(api, request, fault) || !params_key(api, request, &api->key, fault) ||
+  if (!params_write(call, request, fault) || !params_key(api, request, &api->key, fault) ||
       !params_body_is_raw(request, &raw, fault))
     return false;
   if (deletes && raw && request->body.len > 0)
@@ -239,7 +239,7 @@ static struct call *begin_key_write(struct httpapi *api, const struct http_messa
                                     struct http_exchange *exchange, bool deletes) {
   struct fault fault;
   struct call *call = call_begin(api, exchange);
-  if (!decode_key_write(api, request, deletes, &fault)) {
+  if (!decode_key_write(call, request, deletes, &fault)) {
     call_refuse(call, &fault);
     return NULL;
   }

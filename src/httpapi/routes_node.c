@@ -101,7 +101,7 @@ void route_status(struct httpapi *api, const struct http_message *request, struc
   append_raft(out, &raft, &hint);
   append_state(out, &stats);
   append_peers(out, &raft);
-  append_text_field(out, ",\"read_policy\":", read_policy_name(api->dkv->read_policy));
+  append_text_field(out, ",\"read_policy\":", read_policy_name(api->dkv->options.read_policy));
   append_number_field(out, ",\"uptime_ms\":", api->now_ms(api->now_context) - api->started_ms);
   append_text_field(out, ",\"version\":", api->config->version);
   buffer_append_byte(out, '}');

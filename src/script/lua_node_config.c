@@ -23,6 +23,8 @@ static const char *const keys[] = {"id",
                                    "enable_faults",
                                    "read_policy",
                                    "write_mode",
+                                   "async_result_ttl",
+                                   "async_ops_max",
                                    "max_body_bytes",
                                    "max_key_bytes",
                                    "max_value_bytes",
@@ -247,13 +249,17 @@ static void read_disk(lua_State *L, int table, struct config *config) {
 
 /* ---- what clients see ---- */
 
+enum { DAY_SECONDS = 86400 };
+
 static void read_policies(lua_State *L, int table, struct config *config) {
   const char *policy = string_field(L, table, "read_policy", "readindex");
   if (!read_policy_parse(bytes_of(policy), &config->read_policy))
     luaL_error(L, "read_policy: expected \"readindex\" or \"stale\", got \"%s\"", policy);
   const char *mode = string_field(L, table, "write_mode", "sync");
-  if (!write_mode_parse(bytes_of(mode), &config->write_mode) || config->write_mode != WRITE_MODE_SYNC)
-    luaL_error(L, "write_mode: expected \"sync\", got \"%s\"", mode);
+  if (!write_mode_parse(bytes_of(mode), &config->write_mode))
+    luaL_error(L, "write_mode: expected \"sync\" or \"async\", got \"%s\"", mode);
+  config->async_result_ttl_seconds = (uint32_t)number_field(L, table, "async_result_ttl", 60, 1, DAY_SECONDS);
+  config->async_ops_max = (uint32_t)number_field(L, table, "async_ops_max", ASYNC_OPS_MAX, 1, ASYNC_OPS_MAX);
 }
 
 void lua_node_config_read(lua_State *L, int table, struct config *config) {

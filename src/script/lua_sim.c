@@ -57,8 +57,7 @@ uint32_t lua_sim_field_u32(lua_State *L, int table, const char *field, uint32_t 
   return (uint32_t)value;
 }
 
-/* A fraction, as parts of a million. */
-static uint32_t field_ppm(lua_State *L, int table, const char *field, uint32_t otherwise) {
+uint32_t lua_sim_field_ppm(lua_State *L, int table, const char *field, uint32_t otherwise) {
   lua_getfield(L, table, field);
   lua_Number value = luaL_optnumber(L, -1, (lua_Number)otherwise / SIM_MILLION);
   if (!(value >= 0 && value <= 1)) luaL_error(L, "%s: expected 0 to 1", field);
@@ -70,10 +69,10 @@ void lua_sim_read_net(lua_State *L, int table, struct sim_net *net) {
   *net = (struct sim_net){.delay_us = lua_sim_field_u32(L, table, "delay_us", net->delay_us),
                           .jitter_us = lua_sim_field_u32(L, table, "jitter_us", net->jitter_us),
                           .tail_us = lua_sim_field_u32(L, table, "tail_us", net->tail_us),
-                          .tail_ppm = field_ppm(L, table, "tail", net->tail_ppm),
-                          .loss_ppm = field_ppm(L, table, "loss", net->loss_ppm),
-                          .duplicate_ppm = field_ppm(L, table, "duplicate", net->duplicate_ppm),
-                          .reorder_ppm = field_ppm(L, table, "reorder", net->reorder_ppm)};
+                          .tail_ppm = lua_sim_field_ppm(L, table, "tail", net->tail_ppm),
+                          .loss_ppm = lua_sim_field_ppm(L, table, "loss", net->loss_ppm),
+                          .duplicate_ppm = lua_sim_field_ppm(L, table, "duplicate", net->duplicate_ppm),
+                          .reorder_ppm = lua_sim_field_ppm(L, table, "reorder", net->reorder_ppm)};
 }
 
 /* ---- making ---- */
@@ -96,6 +95,8 @@ static void read_storage(lua_State *L, struct sim_config *config) {
   config->snapshot_threshold = lua_sim_field_u32(L, 1, "snapshot_threshold", (uint32_t)config->snapshot_threshold);
   config->snapshot_tail = lua_sim_field_u32(L, 1, "snapshot_tail", (uint32_t)config->snapshot_tail);
   config->install_bytes = lua_sim_field_u32(L, 1, "install_bytes", config->install_bytes);
+  config->async_result_ttl_seconds = lua_sim_field_u32(L, 1, "async_result_ttl", config->async_result_ttl_seconds);
+  luaL_argcheck(L, config->async_result_ttl_seconds > 0, 1, "async_result_ttl: out of range");
   luaL_argcheck(L, config->install_bytes > 0, 1, "install_bytes: out of range");
 }
 
@@ -114,7 +115,7 @@ static void read_config(lua_State *L, struct sim_config *config) {
   luaL_argcheck(L, config->inflight_max >= 1 && config->inflight_max <= RAFT_INFLIGHT_MAX, 1,
                 "inflight_max: out of range");
   config->message_bytes_max = lua_sim_field_u32(L, 1, "message_bytes_max", (uint32_t)config->message_bytes_max);
-  config->defer_ppm = field_ppm(L, 1, "defer", config->defer_ppm);
+  config->defer_ppm = lua_sim_field_ppm(L, 1, "defer", config->defer_ppm);
   read_storage(L, config);
   if (lua_getfield(L, 1, "net") != LUA_TNIL) lua_sim_read_net(L, lua_gettop(L), &config->net);
 }
@@ -372,6 +373,7 @@ static int world_stats(lua_State *L) {
   set_integer(L, "elections", stats.elections);
   set_integer(L, "leader_changes", stats.leader_changes);
   set_integer(L, "acked_writes", stats.acked_writes);
+  set_integer(L, "async_writes", stats.async_writes);
   set_integer(L, "answered_reads", stats.answered_reads);
   set_integer(L, "operations", stats.operations);
   set_integer(L, "unanswered", stats.unanswered);

@@ -13,6 +13,8 @@ struct sim_world *lua_sim_check(lua_State *L);
 /* A node's number, from 0. */
 uint8_t lua_sim_check_node(lua_State *L, int arg);
 uint32_t lua_sim_field_u32(lua_State *L, int table, const char *field, uint32_t otherwise);
+/* A fraction from 0 to 1, as parts of a million. */
+uint32_t lua_sim_field_ppm(lua_State *L, int table, const char *field, uint32_t otherwise);
 /* Fields that are absent stay as they are. */
 void lua_sim_read_net(lua_State *L, int table, struct sim_net *net);
 

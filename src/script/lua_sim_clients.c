@@ -1,9 +1,10 @@
 /* The clients of a simulated world, and histories, in Lua; operations by hand: script/lua_sim_manual.c
  *
- *   world:load{clients =, nameless =, keys =, think_ms =, timeout_ms =, value_bytes_max =, mix = {put =, get =, ...}}
- *   world:stop_load()    world:history() -> {{client =, key =, kind =, outcome =, ...}, ...}
+ *   world:load{clients =, nameless =, keys =, think_ms =, timeout_ms =, async =, value_bytes_max =, mix = {put =, get
+ * =, ...}} world:stop_load()    world:history() -> {{client =, key =, kind =, outcome =, ...}, ...}
  *   world:check_history([steps]) -> "pass" | "fail" | "undecided", {op = place, states = {...}, steps = n}
  *
+ * `async`: how many of the writes are asynchronous, 0 to 1.
  * In a history `kind` is get, put, cas or delete; `value`, `expected` and what a get `saw` are numbers, 0 is no value;
  * what a cas or delete saw is 1 or 0. */
 #include <lauxlib.h>
@@ -59,6 +60,7 @@ static int world_load(lua_State *L) {
   options.keys_count = lua_sim_field_u32(L, 2, "keys", options.keys_count);
   options.think_us = lua_sim_field_u32(L, 2, "think_ms", options.think_us / US_PER_MS) * US_PER_MS;
   options.timeout_ms = lua_sim_field_u32(L, 2, "timeout_ms", options.timeout_ms);
+  options.async_ppm = lua_sim_field_ppm(L, 2, "async", options.async_ppm);
   options.value_bytes_max = lua_sim_field_u32(L, 2, "value_bytes_max", options.value_bytes_max);
   if (lua_getfield(L, 2, "mix") != LUA_TNIL) read_mix(L, lua_gettop(L), &options.mix);
   check_load(L, &options);

@@ -2,18 +2,18 @@
  *
  *   world:submit(n, request [, deadline_ms]) -> number
  *       request: {op = "get", key =}  {op = "mget", keys = {...}}  {op = "scan", prefix =, after =, limit =}, each with
- *       policy = "readindex" | "stale" and min_index; or a command (script/lua_command.h). It waits for its answer so
- *       long (5000), by virtual time and by the node's clock.
- *   world:outcome(number [, forget]) -> nil while it is under way, and once it was forgotten; then a table:
- *       status       as the node has it ("ok", "not_leader", ...)
- *       failure      there was no answer: "connect" (the node was down: nothing was done), "closed" (it went down
- *                    meanwhile), "timeout" (no answer in time, as of a paused one; it may still come to it)
- *       else, as the HTTP API would answer:
- *       ok, err_code, err_msg (of a bad_request, and of what a command gave)
- *       leader_hint  {leader_id =, leader_addr =}, with not_leader and no_leader
+ *       policy = "readindex" | "stale" and min_index; or a command (script/lua_command.h), with mode = "sync" |
+ * "async"; or {op = "operation", op_id =}. It waits for its answer so long (5000), by virtual time and by the node's
+ * clock; an asynchronous write for its outcome. world:outcome(number [, forget]) -> nil while it is under way, and once
+ * it was forgotten; then a table: status       as the node has it ("ok", "not_leader", ...) failure      there was no
+ * answer: "connect" (the node was down: nothing was done), "closed" (it went down meanwhile), "timeout" (no answer in
+ * time, as of a paused one; it may still come to it) else, as the HTTP API would answer: ok, err_code, err_msg (of a
+ * bad_request, and of what a command gave) leader_hint  {leader_id =, leader_addr =}, with not_leader and no_leader
  *       value        of a get                      values  of an mget, in the order of its keys, false for none
  *       entries      of a scan: {{key =, value =}, ...}, and next: what to give as `after` to go on, "" at the end
  *       deleted, replay ("same" or "older")        of a write
+ *       op_id        of an asynchronous write
+ *       ready, and once it is: result {ok =, ...}  of an operation; index and replay are those of its write
  *       index        of a write, or of what a read saw; 0: unknown
  *   world:answered() -> the numbers of those that ended since it was asked last, in the order of their ends
  *   world:forget(number)           it is neither kept nor told any more, whether it has ended or not; what is not
@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "base/little_endian.h"
+#include "script/lua_buffer.h"
 #include "script/lua_command.h"
 #include "script/lua_sim.h"
 #include "types/policy.h"
@@ -114,6 +115,19 @@ static void read_policy(lua_State *L, struct sim_request *request) {
   }
 }
 
+static void read_operation(lua_State *L, struct sim_request *request) {
+  request->kind = SIM_OPERATION;
+  lua_getfield(L, 3, "op_id");
+  if (!op_id_parse(pop_text(L, "op_id"), &request->op_id)) luaL_error(L, "op_id: expected one of a write");
+}
+
+static void read_write(lua_State *L, struct sim_request *request) {
+  request->kind = SIM_WRITE;
+  if (lua_getfield(L, 3, "mode") != LUA_TNIL && !write_mode_parse(pop_text(L, "mode"), &request->mode))
+    luaL_error(L, "mode: expected sync or async");
+  lua_command_push(L, 3, &request->command);
+}
+
 /* Leaves what the request views on the stack. */
 static void read_request(lua_State *L, struct sim_request *request) {
   static const struct {
@@ -130,8 +144,10 @@ static void read_request(lua_State *L, struct sim_request *request) {
     reads[i].read(L, request);
     return;
   }
-  request->kind = SIM_WRITE;
-  lua_command_push(L, 3, &request->command);
+  if (op != NULL && strcmp(op, "operation") == 0)
+    read_operation(L, request);
+  else
+    read_write(L, request);
 }
 
 static int world_submit(lua_State *L) {
@@ -210,20 +226,62 @@ static void set_entries(lua_State *L, struct bytes found, bool more) {
   lua_setfield(L, -2, "next");
 }
 
+static void set_replay(lua_State *L, enum replay replay) {
+  if (replay != REPLAY_NONE) set_string(L, "replay", replay == REPLAY_SAME ? "same" : "older");
+}
+
 static void set_result(lua_State *L, const struct apply_result *result) {
   set_boolean(L, "ok", result->ok);
   if (result->has_deleted) set_integer(L, "deleted", result->deleted);
-  if (result->replay != REPLAY_NONE) set_string(L, "replay", result->replay == REPLAY_SAME ? "same" : "older");
   if (result->err_code == ERR_NONE) return;
   set_string(L, "err_code", err_code_name(result->err_code));
   set_string(L, "err_msg", result->err_msg);
+}
+
+/* Pushes the id as a string. */
+static void push_op_id(lua_State *L, const struct op_id *id) {
+  struct buffer *text = lua_buffer_push(L);
+  op_id_write(id, text);
+  push_bytes(L, buffer_view(text));
+  lua_remove(L, -2);
+}
+
+static void set_operation(lua_State *L, const struct sim_outcome *outcome) {
+  const struct op_result *operation = &outcome->operation;
+  if (outcome->op_found != OP_FOUND) {
+    set_boolean(L, "ok", false);
+    set_string(L, "err_code", err_code_name(outcome->op_found == OP_OF_OTHER_NODE ? ERR_NOT_OWNER : ERR_NOT_FOUND));
+    return;
+  }
+  push_op_id(L, &outcome->op_id);
+  lua_setfield(L, -2, "op_id");
+  set_boolean(L, "ready", operation->ready);
+  if (!operation->ready) return;
+  set_replay(L, operation->result.replay);
+  lua_newtable(L);
+  set_result(L, &operation->result);
+  lua_setfield(L, -2, "result");
+}
+
+static void set_write(lua_State *L, const struct sim_outcome *outcome) {
+  if (outcome->mode == WRITE_MODE_SYNC) {
+    set_result(L, &outcome->result);
+    set_replay(L, outcome->result.replay);
+    return;
+  }
+  set_boolean(L, "ok", true);
+  push_op_id(L, &outcome->op_id);
+  lua_setfield(L, -2, "op_id");
 }
 
 static void set_answer(lua_State *L, const struct sim_outcome *outcome) {
   if (outcome->kind == SIM_MGET || outcome->kind == SIM_SCAN) set_boolean(L, "ok", true);
   switch (outcome->kind) {
   case SIM_WRITE:
-    set_result(L, &outcome->result);
+    set_write(L, outcome);
+    break;
+  case SIM_OPERATION:
+    set_operation(L, outcome);
     break;
   case SIM_GET:
     set_value(L, outcome->found);

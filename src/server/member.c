@@ -11,11 +11,11 @@
 #include "base/log.h"
 #include "raft/node.h"
 #include "raft/transporthttp/transporthttp.h"
+#include "server/fresh.h"
 #include "server/works.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 enum {
   INFLIGHT_MAX = HTTP_PIPELINE_MAX / 2, /* AppendEntries with entries per link: heartbeats and votes fit beside them */
@@ -182,14 +182,6 @@ static void create_transport(struct member *member, const struct config *config,
       fault_transport_create(member->loop, &member->cluster, transporthttp_base(member->transport), seeds.low);
 }
 
-/* From the system, never from the seed: a node that starts again with the same seed must not be taken for the one that
- * held what it has lost. */
-static uint64_t draw_life(void) {
-  uint64_t life;
-  CHECK(getrandom(&life, sizeof life, 0) == (ssize_t)sizeof life);
-  return life | 1;
-}
-
 static struct raft_transport *transport_of_node(struct member *member) {
   return member->faults != NULL ? fault_transport_base(member->faults) : transporthttp_base(member->transport);
 }
@@ -203,7 +195,7 @@ static void create_node(struct member *member, const struct config *config, stru
                                      .inflight_max = INFLIGHT_MAX,
                                      .message_bytes_max = MESSAGE_BYTES_MAX,
                                      .seed = seed,
-                                     .life = draw_life(),
+                                     .life = fresh_number(),
                                      .snapshot_threshold = config->snapshot_threshold,
                                      .snapshot_tail = config->snapshot_threshold / SNAPSHOT_TAIL_SHARE,
                                      .install_bytes = INSTALL_BYTES,

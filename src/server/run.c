@@ -10,6 +10,7 @@
 #include "raft/node.h"
 #include "raft/transporthttp/link.h"
 #include "raft/transporthttp/routes.h"
+#include "server/fresh.h"
 #include "server/member.h"
 #include "server/scrape.h"
 
@@ -56,6 +57,7 @@ static void tell_failure(struct server *server) {
 
 static void on_turn_end(struct io_hook *hook) {
   struct server *server = (struct server *)(void *)((char *)hook - offsetof(struct server, hook));
+  dkv_expire(&server->dkv);
   bool more = kvsm_reclaim(server->sm, RECLAIM_STEPS_PER_TURN);
   if (more || (server->member != NULL && member_pending(server->member))) io_loop_wake(server->loop);
   tell_failure(server);
@@ -174,12 +176,25 @@ static void write_metrics(void *context, struct buffer *out) {
   scrape_write(&scrape, out);
 }
 
+static void init_dkv(struct server *server) {
+  const struct config *config = &server->config;
+  const struct dkv_options options = {.read_policy = config->read_policy,
+                                      .write_mode = config->write_mode,
+                                      .async_result_ttl_seconds = config->async_result_ttl_seconds,
+                                      .async_ops_max = config->async_ops_max,
+                                      .id = config->id,
+                                      .incarnation = fresh_number(),
+                                      .now_ms = loop_now_ms,
+                                      .now_context = server->loop};
+  dkv_init(&server->dkv, server->node, server->sm, &options);
+}
+
 /* In the order in which hooks must be added. */
 enum status server_serve(struct server *server, struct error *err) {
   const struct config *config = &server->config;
   enum status status = server->node == NULL ? create_member(server, err) : STATUS_OK;
   if (status != STATUS_OK) return status;
-  dkv_init(&server->dkv, server->node, server->sm, config->read_policy, config->write_mode);
+  init_dkv(server);
   server->api = httpapi_create(&server->dkv, config, loop_now_ms, server->loop);
   httpapi_on_metrics(server->api, write_metrics, server);
   status = open_http(server, err);

@@ -148,6 +148,20 @@ static void write_raft(const struct scrape *scrape, struct buffer *out) {
   metrics_gauge(out, "kvserver_state_clients", "Clients whose last request the state remembers.", state.clients);
 }
 
+static void write_operations(struct distributedkv *dkv, struct buffer *out) {
+  static const char name[] = "kvserver_async_operations";
+  const struct metric_label pending[] = {{"state", "pending"}, {NULL, NULL}};
+  const struct metric_label finished[] = {{"state", "finished"}, {NULL, NULL}};
+  struct opcache_stats operations;
+  dkv_operations(dkv, &operations);
+  metrics_family(out, name, METRIC_GAUGE, "Asynchronous writes in memory: those without an outcome, and results.");
+  metrics_value(out, name, pending, operations.pending);
+  metrics_value(out, name, finished, operations.finished);
+  metrics_gauge(out, "kvserver_async_operations_bytes", "Memory of these.", operations.bytes);
+  metrics_counter(out, "kvserver_async_operations_taken_total", "Asynchronous writes that were taken.",
+                  operations.taken);
+}
+
 /* ---- HTTP ---- */
 
 static void write_connections(const struct scrape *scrape, struct buffer *out) {
@@ -163,6 +177,7 @@ static void write_connections(const struct scrape *scrape, struct buffer *out) {
 void scrape_write(const struct scrape *scrape, struct buffer *out) {
   write_build(scrape->config, out);
   write_raft(scrape, out);
+  write_operations(scrape->dkv, out);
   const struct wal_figures *log = scrape->storage != NULL ? storage_figures(scrape->storage) : NULL;
   if (scrape->member != NULL) {
     const struct raftnode *node = member_node(scrape->member);

@@ -39,8 +39,10 @@ void sim_attempt_answer(struct sim_attempt *attempt, enum status status) {
 }
 
 void sim_load_lost(struct sim_world *world, void *data, bool refused) {
+  const struct sim_attempt *attempt = data;
   (void)world;
-  sim_attempt_answer(data, refused ? STATUS_OVERLOADED : STATUS_CLOSED);
+  bool nothing_done = refused && !attempt->asks; /* what is asked for was taken before */
+  sim_attempt_answer(data, nothing_done ? STATUS_OVERLOADED : STATUS_CLOSED);
 }
 
 /* ---- keys and values as bytes ---- */
@@ -106,6 +108,52 @@ static void on_done(struct dkv_request *request, enum status status, const struc
   sim_attempt_answer(attempt, status);
 }
 
+/* ---- asynchronous writes ---- */
+
+static enum status status_of(enum err_code code) {
+  static const struct {
+    enum err_code code;
+    enum status status;
+  } ends[] = {{ERR_NONE, STATUS_OK},
+              {ERR_CAS_FAILED, STATUS_OK},
+              {ERR_NOT_LEADER, STATUS_NOT_LEADER},
+              {ERR_NO_LEADER, STATUS_NO_LEADER},
+              {ERR_OVERLOADED, STATUS_OVERLOADED},
+              {ERR_DISK_FULL, STATUS_DISK_FULL},
+              {ERR_TIMEOUT, STATUS_TIMEOUT}};
+  for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+    if (ends[i].code == code) return ends[i].status;
+  return STATUS_IO;
+}
+
+static void take_outcome(struct sim_attempt *attempt, const struct op_result *outcome) {
+  enum status status = status_of(outcome->result.err_code);
+  attempt->result = outcome->result;
+  attempt->request.index = outcome->index;
+  if (status == STATUS_OK) sim_check_acked(&attempt->world->check, attempt->node, outcome->index, 0, attempt->command);
+  sim_attempt_answer(attempt, status);
+}
+
+/* The node knows, or it has forgotten: it was started again, or it is long ago. */
+static void find_outcome(struct sim_node *node, struct sim_attempt *attempt) {
+  struct op_result outcome;
+  if (dkv_find_operation(&node->dkv, &attempt->op_id, &outcome) != OP_FOUND) {
+    sim_attempt_answer(attempt, STATUS_CLOSED);
+    return;
+  }
+  attempt->pending = !outcome.ready;
+  if (attempt->pending)
+    sim_attempt_answer(attempt, STATUS_OK);
+  else
+    take_outcome(attempt, &outcome);
+}
+
+static void taken(struct sim_attempt *attempt) {
+  attempt->op_id = attempt->request.op_id;
+  attempt->pending = true;
+  sim_attempt_answer(attempt, STATUS_OK);
+}
+
 /* ---- the call ---- */
 
 static uint64_t hash_of_write(struct sim_clients *clients, struct command *command) {
@@ -155,6 +203,18 @@ static uint8_t leader_known_to(struct sim_node *node) {
   return hint.leader_id[0] == '\0' ? RAFT_NODE_NONE : cluster_find(&node->cluster, hint.leader_id);
 }
 
+static void call(struct sim_node *node, struct sim_attempt *attempt) {
+  const struct sim_operation *operation = &attempt->operation;
+  attempt->request.mode = operation->mode;
+  enum status status =
+      operation->is_read ? dkv_read(&node->dkv, &attempt->request, READ_POLICY_READINDEX) : call_write(node, attempt);
+  CHECK(status != STATUS_INVALID);
+  if (status != STATUS_OK)
+    sim_attempt_answer(attempt, status);
+  else if (!operation->is_read && operation->mode == WRITE_MODE_ASYNC)
+    taken(attempt);
+}
+
 void sim_load_request(struct sim_node *node, void *data) {
   struct sim_attempt *attempt = data;
   struct sim_world *world = node->world;
@@ -170,8 +230,8 @@ void sim_load_request(struct sim_node *node, void *data) {
   attempt->request.done = on_done;
   attempt->leader = leader_known_to(node);
   attempt->acked_index = world->check.acked_index;
-  enum status status = attempt->operation.is_read ? dkv_read(&node->dkv, &attempt->request, READ_POLICY_READINDEX)
-                                                  : call_write(node, attempt);
-  CHECK(status != STATUS_INVALID);
-  if (status != STATUS_OK) sim_attempt_answer(attempt, status);
+  if (attempt->asks)
+    find_outcome(node, attempt);
+  else
+    call(node, attempt);
 }

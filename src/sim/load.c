@@ -16,6 +16,7 @@ enum {
   BACKOFF_US = 60000,
   FOLLOW_HINT_PPM = 800000,
   FOLLOWED_AFTER_US = 2000, /* a redirect is followed without a pause */
+  ASK_US = 20000,           /* before the outcome of an asynchronous write is asked for, again */
   BLIND_CAS_PPM = 100000,   /* a cas that expects no value, whatever the client knows */
   HISTORY_CAPACITY_MIN = 1024
 };
@@ -71,6 +72,7 @@ static void record(struct sim_world *world, uint32_t number, uint32_t key, enum 
 
 static void rest(struct sim_world *world, uint32_t number) {
   client_of(world, number)->busy = false;
+  client_of(world, number)->asking = false;
   world->clients->operations++;
   wake_in(world, number, sim_below(&world->load_random, 2 * (uint64_t)world->clients->options.think_us + 1));
 }
@@ -104,6 +106,7 @@ static void end_write(struct sim_world *world, const struct sim_attempt *attempt
   record(world, attempt->client, key, LINEAR_OK, operation->kind == LINEAR_DELETE ? result->deleted : result->ok);
   if (result->ok) client->seen[key] = operation->kind == LINEAR_DELETE ? 0 : operation->value;
   world->clients->acked_writes++;
+  if (operation->mode == WRITE_MODE_ASYNC) world->clients->async_writes++;
   rest(world, attempt->client);
 }
 
@@ -123,7 +126,11 @@ static void send_attempt(struct sim_world *world, uint32_t number) {
   attempt->client = number;
   attempt->number = ++client->attempt;
   attempt->operation = client->operation;
-  attempt->node = to_leader ? client->leader : any_node(world);
+  attempt->asks = client->asking;
+  attempt->pending = false;
+  attempt->op_id = client->op_id;
+  attempt->command = client->command;
+  attempt->node = client->asking ? client->asked : to_leader ? client->leader : any_node(world);
   client->waiting = true;
   uint64_t us = prng_below(random, REQUEST_US);
   if (sim_chance(random, LATE_PPM)) us += prng_below(random, LATE_US);
@@ -137,6 +144,7 @@ static void try_again(struct sim_world *world, uint32_t number, uint8_t leader) 
   bool follow = leader != RAFT_NODE_NONE && sim_chance(random, FOLLOW_HINT_PPM);
   client->leader = follow ? leader : any_node(world);
   client->waiting = false;
+  client->asking = false;
   wake_in(world, number, follow ? FOLLOWED_AFTER_US : BACKOFF_MIN_US + prng_below(random, BACKOFF_US));
 }
 
@@ -151,11 +159,24 @@ static void unknown(struct sim_world *world, uint32_t number) {
   }
 }
 
+/* The node that the attempt was at has taken the write. */
+static void ask_later(struct sim_world *world, const struct sim_attempt *attempt) {
+  struct sim_client *client = client_of(world, attempt->client);
+  client->asking = true;
+  client->op_id = attempt->op_id;
+  client->asked = attempt->node;
+  client->command = attempt->command;
+  client->waiting = false;
+  wake_in(world, attempt->client, prng_below(&world->load_random, ASK_US));
+}
+
 static void answered(struct sim_world *world, const struct sim_attempt *attempt) {
   switch (attempt->status) {
   case STATUS_OK:
     if (attempt->operation.is_read) {
       end_read(world, attempt);
+    } else if (attempt->pending) {
+      ask_later(world, attempt);
     } else {
       client_of(world, attempt->client)->leader = attempt->node;
       end_write(world, attempt);
@@ -232,6 +253,7 @@ static void begin(struct sim_world *world, uint32_t number) {
     operation->expected = client->seen[operation->keys[0]];
   }
   if (!operation->is_read && !client->nameless) operation->seq = ++client->next_seq;
+  if (!operation->is_read && sim_chance(random, clients->options.async_ppm)) operation->mode = WRITE_MODE_ASYNC;
   client->busy = true;
   client->called_us = world->now_us;
   send_attempt(world, number);
@@ -259,6 +281,7 @@ static void check_options(const struct sim_load_options *options) {
   CHECK(options->keys_count >= 1 && options->keys_count <= SIM_KEYS_MAX);
   CHECK(options->value_bytes_max >= 8 && options->value_bytes_max <= SIM_VALUE_BYTES_MAX);
   CHECK(options->timeout_ms > 0);
+  CHECK(options->async_ppm <= SIM_MILLION);
 }
 
 bool sim_world_load(struct sim_world *world, const struct sim_load_options *options) {
@@ -298,6 +321,7 @@ const struct linear_op *sim_world_history(struct sim_world *world, size_t *count
 
 void sim_load_stats(const struct sim_clients *clients, struct sim_stats *out) {
   out->acked_writes = clients->acked_writes;
+  out->async_writes = clients->async_writes;
   out->answered_reads = clients->answered_reads;
   out->operations = clients->operations;
   out->unanswered = clients->attempts_count;

@@ -8,7 +8,8 @@
 struct sim_operation {
   bool is_read;
   enum linear_kind kind;
-  uint64_t seq; /* 0: a nameless client's */
+  enum write_mode mode; /* of a write */
+  uint64_t seq;         /* 0: a nameless client's */
   uint32_t keys[SIM_MGET_MAX];
   uint32_t keys_count;
   uint64_t value;    /* what it writes; a number that is written once */
@@ -26,6 +27,9 @@ struct sim_attempt {
   uint8_t node;
   struct sim_operation operation;
   uint64_t command;     /* a write: hash of its bytes */
+  bool asks;            /* only for the outcome of op_id */
+  struct op_id op_id;   /* an asynchronous write: out, or what is asked for */
+  bool pending;         /* the answer to such a one: its outcome is not known yet */
   uint64_t acked_index; /* a read: what was acknowledged when it began */
   enum status status;   /* the answer, and what follows */
   uint8_t leader;       /* NOT_LEADER: who is */
@@ -41,6 +45,10 @@ struct sim_client {
   uint64_t next_seq;
   uint8_t leader; /* where writes go first */
   struct sim_operation operation;
+  bool asking; /* for the outcome of op_id, which `asked` has taken; `command` is the hash of its bytes */
+  struct op_id op_id;
+  uint8_t asked;
+  uint64_t command;
   bool waiting; /* for an answer; else it pauses before the next attempt */
   uint64_t called_us;
   uint64_t seen[SIM_KEYS_MAX]; /* newest value of each key it knows of */
@@ -57,6 +65,7 @@ struct sim_clients {
   size_t history_count, history_capacity;
   uint64_t next_value;
   uint64_t acked_writes;
+  uint64_t async_writes; /* of those */
   uint64_t answered_reads;
   uint64_t operations;
   struct buffer scratch; /* bytes of a value */

@@ -138,7 +138,6 @@ void sim_manual_done(struct dkv_request *request, enum status status, const stru
 static void reach(struct sim_node *node, struct sim_manual_request *request) {
   enum status status = sim_manual_call(node, request);
   if (status == STATUS_OK) return;
-  request->request.dkv = &node->dkv; /* whom the answer asks for the leader */
   answered(request, status, NULL);
 }
 

@@ -9,17 +9,19 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
-#include "distributedkv/raft_node.h"
+#include "distributedkv/distributedkv.h"
 #include "types/command.h"
 #include "types/policy.h"
 #include "types/result.h"
 
-enum sim_request_kind { SIM_WRITE, SIM_GET, SIM_MGET, SIM_SCAN };
+enum sim_request_kind { SIM_WRITE, SIM_GET, SIM_MGET, SIM_SCAN, SIM_OPERATION };
 
 /* Borrowed until the call returns. */
 struct sim_request {
   enum sim_request_kind kind;
   struct command command;   /* of a write; what is not valid is refused by the node */
+  enum write_mode mode;     /* of a write */
+  struct op_id op_id;       /* of an asynchronous write that is asked for */
   enum read_policy policy;  /* of a read, like what follows */
   uint64_t min_index;       /* 0: any */
   const struct bytes *keys; /* of a get, one; of a mget, one or more; of a scan, two: prefix and after, either may be
@@ -40,10 +42,14 @@ struct sim_outcome {
   enum sim_silence silence;
   enum status status;         /* as DistributedKV said; without an answer CLOSED, or TIMEOUT for a late one */
   const char *why;            /* of STATUS_INVALID; static */
-  struct apply_result result; /* of a write with STATUS_OK */
-  uint64_t index;             /* of a write, or of what a read has seen; 0: unknown */
-  struct leader_hint hint;    /* with STATUS_NOT_LEADER */
+  struct apply_result result; /* of a synchronous write with STATUS_OK */
+  struct op_id op_id;         /* of an asynchronous one with STATUS_OK, and of one that was asked for */
+  enum op_found op_found;     /* of one that was asked for, as the next */
+  struct op_result operation;
+  uint64_t index;          /* of a write, or of what a read has seen; 0: unknown */
+  struct leader_hint hint; /* with STATUS_NOT_LEADER */
   enum sim_request_kind kind;
+  enum write_mode mode; /* of a write */
   /* What a read found. get, mget: per key in the order of the request u32 0 when there is none, else its length + 1 and
    * the value. scan: per entry u32 length and key, u32 length and value. Little endian. */
   struct bytes found;

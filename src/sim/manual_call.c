@@ -23,6 +23,8 @@ static struct bytes next_sized(struct bytes *cursor) {
 
 void sim_manual_keep(struct sim_manual_request *request, const struct sim_request *from) {
   request->outcome.kind = from->kind;
+  request->outcome.op_id = from->op_id;
+  request->outcome.mode = from->mode;
   request->policy = from->policy;
   request->request.min_index = from->min_index;
   request->deadline_ms = from->deadline_ms;
@@ -69,15 +71,34 @@ static const char *validate_read(const struct sim_manual_request *request) {
   return why;
 }
 
+/* What is known as soon as it is asked. */
+static enum status end_at_once(struct sim_manual_request *request) {
+  struct apply_result none = {.err_msg = ""};
+  sim_manual_done(&request->request, STATUS_OK, &none);
+  return STATUS_OK;
+}
+
+static enum status find_operation(struct sim_node *node, struct sim_manual_request *request) {
+  struct sim_outcome *outcome = &request->outcome;
+  outcome->op_found = dkv_find_operation(&node->dkv, &outcome->op_id, &outcome->operation);
+  return end_at_once(request);
+}
+
+static enum status begin_write(struct sim_node *node, struct sim_manual_request *request) {
+  struct command command;
+  CHECK(command_decode(buffer_view(&request->body), &command) == STATUS_OK);
+  request->request.mode = request->outcome.mode;
+  enum status status = call_write(&node->dkv, &request->request, &command, &request->outcome.why);
+  return status == STATUS_OK && request->outcome.mode == WRITE_MODE_ASYNC ? end_at_once(request) : status;
+}
+
 enum status sim_manual_call(struct sim_node *node, struct sim_manual_request *request) {
   const char **why = &request->outcome.why;
   request->request.done = sim_manual_done;
   request->request.wait.deadline_ms = sim_node_now_ms(node) + request->deadline_ms;
-  if (request->outcome.kind == SIM_WRITE) {
-    struct command command;
-    CHECK(command_decode(buffer_view(&request->body), &command) == STATUS_OK);
-    return call_write(&node->dkv, &request->request, &command, why);
-  }
+  request->request.dkv = &node->dkv;
+  if (request->outcome.kind == SIM_WRITE) return begin_write(node, request);
+  if (request->outcome.kind == SIM_OPERATION) return find_operation(node, request);
   *why = validate_read(request);
   return *why != NULL ? STATUS_INVALID : dkv_read(&node->dkv, &request->request, request->policy);
 }
@@ -119,6 +140,25 @@ static void read_state(struct sim_manual_request *request) {
   sim_check_read(&request->world->check, request->node, request->outcome.index, request->acked_index);
 }
 
+/* One that was taken is not acknowledged by that. */
+static void answer_write(struct sim_manual_request *request, const struct apply_result *result) {
+  struct sim_outcome *outcome = &request->outcome;
+  if (outcome->mode == WRITE_MODE_ASYNC) {
+    outcome->op_id = request->request.op_id;
+    return;
+  }
+  outcome->result = *result;
+  uint64_t command = hash128_of(buffer_view(&request->body), 0).low;
+  sim_check_acked(&request->world->check, request->node, outcome->index, request->request.wait.term, command);
+}
+
+/* One that was applied is acknowledged by that. */
+static void answer_operation(struct sim_manual_request *request) {
+  struct sim_outcome *outcome = &request->outcome;
+  outcome->index = outcome->op_found == OP_FOUND ? outcome->operation.index : 0;
+  if (outcome->index > 0) sim_check_acked(&request->world->check, request->node, outcome->index, 0, 0);
+}
+
 void sim_manual_answer(struct sim_manual_request *request, enum status status, const struct apply_result *result) {
   struct sim_outcome *outcome = &request->outcome;
   outcome->status = status;
@@ -126,11 +166,17 @@ void sim_manual_answer(struct sim_manual_request *request, enum status status, c
   if (status == STATUS_CLOSED) outcome->silence = SIM_BROKEN;
   if (status == STATUS_NOT_LEADER) dkv_leader_hint(request->request.dkv, &outcome->hint);
   if (status != STATUS_OK) return;
-  if (outcome->kind != SIM_WRITE) {
+  switch (outcome->kind) {
+  case SIM_WRITE:
+    answer_write(request, result);
+    break;
+  case SIM_OPERATION:
+    answer_operation(request);
+    break;
+  case SIM_GET:
+  case SIM_MGET:
+  case SIM_SCAN:
     read_state(request);
-    return;
+    break;
   }
-  outcome->result = *result;
-  uint64_t command = hash128_of(buffer_view(&request->body), 0).low;
-  sim_check_acked(&request->world->check, request->node, outcome->index, request->request.wait.term, command);
 }

@@ -30,7 +30,8 @@ struct sim_manual_request {
 
 /* Copies what the request says. */
 void sim_manual_keep(struct sim_manual_request *request, const struct sim_request *from);
-/* Asks the node. STATUS_OK: sim_manual_done comes later. Else nothing was done, and outcome->why may say more. */
+/* Asks the node. STATUS_OK: sim_manual_done comes later, or was called. Else nothing was done, and outcome->why may say
+ * more. */
 enum status sim_manual_call(struct sim_node *node, struct sim_manual_request *request);
 /* The node's answer becomes the outcome. */
 void sim_manual_answer(struct sim_manual_request *request, enum status status, const struct apply_result *result);

@@ -194,11 +194,23 @@ static enum status restore(struct sim_node *node, struct error *err) {
   return STATUS_OK;
 }
 
+static uint64_t now_of(void *context) {
+  return sim_node_now_ms(context);
+}
+
 static void go_up(struct sim_node *node) {
   node->raft = make_raft(node);
+  const struct dkv_options options = {.read_policy = READ_POLICY_READINDEX,
+                                      .write_mode = WRITE_MODE_SYNC,
+                                      .async_result_ttl_seconds = node->world->config.async_result_ttl_seconds,
+                                      .async_ops_max = ASYNC_OPS_MAX,
+                                      .id = node->cluster.members[node->number].id,
+                                      .incarnation = raftnode_core(node->raft)->life,
+                                      .now_ms = now_of,
+                                      .now_context = node};
   raftnode_on_applied(node->raft, on_applied, node);
   raftnode_on_installed(node->raft, on_installed, node);
-  dkv_init(&node->dkv, raftnode_base(node->raft), node->sm, READ_POLICY_READINDEX, WRITE_MODE_SYNC);
+  dkv_init(&node->dkv, raftnode_base(node->raft), node->sm, &options);
   node->up = true;
   node->paused = false;
   node->timer_at_us = UINT64_MAX;

@@ -24,6 +24,7 @@ struct sim_config sim_config_default(void) {
                              .cache_bytes = 16384,
                              .snapshot_tail = 64,
                              .install_bytes = 4096,
+                             .async_result_ttl_seconds = 60,
                              .net = {.delay_us = 200, .jitter_us = 800}};
 }
 

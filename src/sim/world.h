@@ -48,6 +48,7 @@ struct sim_config {
   uint64_t snapshot_threshold; /* these three: as in raft/node.h */
   uint64_t snapshot_tail;
   uint32_t install_bytes;
+  uint32_t async_result_ttl_seconds; /* at least 1 */
   struct sim_net net;
 };
 
@@ -60,6 +61,7 @@ struct sim_stats {
   uint64_t elections;
   uint64_t leader_changes;
   uint64_t acked_writes; /* of the load */
+  uint64_t async_writes; /* of those, asynchronous ones whose outcome was told */
   uint64_t answered_reads;
   uint64_t operations;                       /* of the load, ended in any way */
   uint64_t unanswered;                       /* requests of the load that are under way */

@@ -36,12 +36,14 @@ struct config {
   bool enable_faults; /* --enable-faults: its network and its disk can be made to fail */
   enum read_policy read_policy;
   enum write_mode write_mode;
-  uint64_t body_bytes_max;     /* --max-body-bytes */
-  uint64_t key_bytes_max;      /* --max-key-bytes */
-  uint64_t value_bytes_max;    /* --max-value-bytes */
-  uint32_t connections_max;    /* --max-connections */
-  uint32_t request_timeout_ms; /* --request-timeout-ms: arrival of one request, and its answer */
-  uint32_t idle_timeout_ms;    /* a keep-alive connection without a request */
+  uint32_t async_result_ttl_seconds; /* --async-result-ttl: for which the result of an asynchronous write is kept */
+  uint32_t async_ops_max;            /* asynchronous writes that it knows of at a time, up to ASYNC_OPS_MAX */
+  uint64_t body_bytes_max;           /* --max-body-bytes */
+  uint64_t key_bytes_max;            /* --max-key-bytes */
+  uint64_t value_bytes_max;          /* --max-value-bytes */
+  uint32_t connections_max;          /* --max-connections */
+  uint32_t request_timeout_ms;       /* --request-timeout-ms: arrival of one request, and its answer */
+  uint32_t idle_timeout_ms;          /* a keep-alive connection without a request */
 };
 
 #endif

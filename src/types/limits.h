@@ -7,6 +7,9 @@ enum {
   MEMBERS_MAX = 16,             /* of a cluster */
   CLIENT_ID_BYTES_MAX = 256,    /* dedupe key */
   DEDUPE_CLIENTS_MAX = 1000000, /* a constant of the protocol: all nodes forget alike */
+  ASYNC_OPS_MAX = 1000000,      /* asynchronous writes that a node knows of: pending, or with a result that it keeps */
+  ASYNC_BYTES_MAX = 1 << 27,    /* its memory for them, that of their commands aside */
+  ASYNC_WAIT_MS = 30000,        /* after so long without an outcome a pending one is unknown */
   KEY_BYTES_CAP = 65535,        /* no option can raise a key limit above this */
   VALUE_BYTES_CAP = 16777215,   /* nor a value limit above this */
   BODY_BYTES_CAP = 67108864,    /* nor a body limit above this */

@@ -10,6 +10,7 @@ static const char *const names[] = {
     [ERR_NOT_FOUND] = "not_found",
     [ERR_METHOD_NOT_ALLOWED] = "method_not_allowed",
     [ERR_NOT_LEADER] = "not_leader",
+    [ERR_NOT_OWNER] = "not_owner",
     [ERR_NO_LEADER] = "no_leader",
     [ERR_NOT_READY] = "not_ready",
     [ERR_REQUEST_TIMEOUT] = "request_timeout",

@@ -17,7 +17,9 @@ local TRACE_RECORDS <const> = 60
 local WORKER <const> = [[require("kvserver.sim.campaign").worker(...)]]
 
 -- What a line of a worker counts, besides the faults.
-local COUNTS <const> = { "events", "acked_writes", "answered_reads", "elections", "leader_changes", "commits" }
+local COUNTS <const> = {
+  "events", "acked_writes", "async_writes", "answered_reads", "elections", "leader_changes", "commits",
+}
 local UNDECIDED_ONE_IN <const> = 1000 -- at most
 -- What a campaign of many seeds shows per seed, or it shows too little.
 local SEEDS_MANY <const> = 20
@@ -25,8 +27,8 @@ local OPERATIONS_MIN <const> = 500
 local LEADER_CHANGES_MIN <const> = 3
 -- And what must have happened somewhere.
 local SOMEWHERE <const> = {
-  "snapshot_taken", "snapshot_installed", "snapshot_resumed", "snapshot_cut", "fault_untold", "fault_cut_short",
-  "fault_start_cut", "fault_no_room", "fault_rot_found",
+  "async_writes", "snapshot_taken", "snapshot_installed", "snapshot_resumed", "snapshot_cut", "fault_untold",
+  "fault_cut_short", "fault_start_cut", "fault_no_room", "fault_rot_found",
 }
 
 -- ---- one seed, as a line ----
@@ -100,8 +102,9 @@ local function print_totals(totals, wall_s)
   print_counts(totals, "fault", "fault")
   print_counts(totals, "snapshot", "snapshots")
   local operations <const> = sums.acked_writes + sums.answered_reads
-  print(("%d acknowledged operations (%d writes), %d elections, %d leader changes, %d entries committed"):format(
-    operations, sums.acked_writes, sums.elections, sums.leader_changes, sums.commits))
+  print(("%d acknowledged operations (%d writes, %d of them asynchronous), %d elections, %d leader changes, "
+    .. "%d entries committed"):format(operations, sums.acked_writes, sums.async_writes, sums.elections,
+    sums.leader_changes, sums.commits))
   print(("%d seeds in %.1f s; per seed %.0f acknowledged operations (%.0f writes), %.1f leader changes"):format(
     seeds, wall_s, operations / seeds, sums.acked_writes / seeds, sums.leader_changes / seeds))
   print(("%.0f events/s and %.0f virtual seconds per second, per core; undecided %d (%.2f %%)"):format(

@@ -59,6 +59,7 @@ local function draw_load(random)
     mix = {
       put = random(10, 40), get = random(10, 40), cas = random(5, 30), delete = random(0, 15), mget = random(0, 15),
     },
+    async = random(3) == 1 and random() or 0, -- of the writes
   }
 end
 
