@@ -2,8 +2,13 @@
 
 local child = require "spec.support.child"
 local client = require "kvserver.client"
+local directory = require "spec.support.directory"
+local figures = require "spec.support.figures"
+local http = require "spec.support.http"
 local httpclient = require "kvserver.httpclient"
 local process = require "kvserver.process"
+local task = require "kvserver.task"
+local uv = require "luv"
 
 local READY <const> = "^kvserver n1 ready on http://127%.0%.0%.1:(%d+)\n$"
 
@@ -58,6 +63,59 @@ describe("kvserver", function()
     assert.are.equal("too_large", c:put("four", "v").err_code)
     assert.is_true(c:put("key", "v").ok)
     node:kill()
+  end)
+end)
+
+-- A FIFO that this process holds open at both ends, full to the brim.
+local function full_fifo()
+  local dir = directory.new()
+  local path = dir.path .. "/fifo"
+  assert(os.execute(("mkfifo '%s'"):format(path)))
+  local flags = uv.constants.O_RDWR | uv.constants.O_NONBLOCK
+  local fd = assert(uv.fs_open(path, flags, 0))
+  for _, size in ipairs { 4096, 1 } do
+    while uv.fs_write(fd, ("x"):rep(size), -1) do end
+  end
+  local function drain()
+    local pieces = {}
+    while true do
+      local piece = uv.fs_read(fd, 65536, -1)
+      if not piece then return table.concat(pieces) end
+      pieces[#pieces + 1] = piece
+    end
+  end
+  return setmetatable({ path = path, drain = drain }, { __close = function() uv.fs_close(fd) dir:remove() end })
+end
+
+describe("a node whose stderr nobody reads", function()
+  -- A connection too many is an event for the log.
+  local function connect_one_too_many(port)
+    local connection <close> = http.connect(port)
+    assert.matches("^HTTP/1.1 503 ", connection:rest())
+  end
+
+  it("goes on serving, and its log goes on with a count when it is read again", function()
+    local fifo <close> = full_fifo()
+    local node <close> = process.spawn {
+      args = { process.self(), "--listen", "127.0.0.1:0", "--memory", "--max-connections", "1" },
+      stderr = { path = fifo.path },
+    }
+    local port = tonumber(node:wait_line(READY, 20000))
+    local function storm()
+      local c <close> = client.connect("127.0.0.1:" .. port)
+      assert(task.wait_until(function() return c:put("k", "v").ok end, 20000)) -- the one before may still be there
+      connect_one_too_many(port)
+      assert.is_true(c:put("k", "w").ok)
+      return figures.read(c:http("GET", "/metrics").body):value "kvserver_log_lines_dropped_total"
+    end
+    assert.equal(1, storm())
+    assert.equal(2, storm())
+    assert.matches("^x+$", fifo:drain())
+    assert.equal(2, storm())
+    assert.matches("^ts=%S+ level=warn module=http event=\"too many connections\" limit=1 dropped_lines=2\n$",
+      fifo:drain())
+    node:kill("sigterm")
+    assert.equal(0, assert(node:wait(20000)).code)
   end)
 end)
 
