@@ -15,7 +15,8 @@ local SEEDS <const> = { first = 1, last = 100 }
 
 -- `long`: of its time; told with half of the seeds, and not with processes.
 local STORIES <const> = {
-  { "failover" }, { "redirect" }, { "rolling_restart" }, { "partition_minority" }, { "partition_oneway" },
+  { "failover" }, { "async_failover" }, { "redirect" }, { "rolling_restart" }, { "partition_minority" },
+  { "partition_oneway" },
   { "stale_leader_read" }, { "lagging_follower_snapshot" }, { "power_cut_all" }, { "disk_full" }, { "torn_tail" },
   { "duplicate_requests" }, { "slow_disk" }, { "chaos", long = true },
 }

@@ -13,8 +13,11 @@
 -- text; the kind is "connect" (nothing was sent), "timeout" or "closed" (a write may have happened or not),
 -- "overloaded" (too many requests in flight on this client) or "bad_answer".
 --
--- Every verb takes as its last argument a table of options: `timeout_ms`, `read` and `min_index` (reads), `client_id`
--- and `seq` (writes), `headers`.
+-- Every verb takes as its last argument a table of options: `timeout_ms`, `read` and `min_index` (reads), `client_id`,
+-- `seq` and `mode` (writes), `headers`.
+--
+-- With `mode = "async"` a write is answered as soon as the leader has taken it: `ok`, and `op_id`, with which
+-- `operation` asks what became of it.
 local http = require "kvserver.http"
 local httpclient = require "kvserver.httpclient"
 local json = require "kvserver.json"
@@ -161,6 +164,14 @@ local function write(self, method, path, body, options)
     body.seq = self.seq
   end
   return call(self, method, path .. query(options, { "mode" }), body, options)
+end
+
+--- What became of an asynchronous write: `ready`, and once that is true `result`, as the write itself would have been
+-- answered; then `index` and `replay` are those of the write. Else `err_code`: "not_found" where nobody knows any more.
+-- A redirect to the node that knows is followed.
+-- @tparam string op_id that the write was answered with
+function Client:operation(op_id, options)
+  return call(self, "GET", "/ops/" .. http.percent_encode(op_id), nil, options)
 end
 
 --- The value of a key: `value`.

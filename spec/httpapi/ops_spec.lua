@@ -106,8 +106,8 @@ describe("an asynchronous write", function()
     for _, status in ipairs { "timeout", "closed" } do
       assert.equal(http.error_body("timeout", "the outcome is unknown; a retry may apply it twice"),
         (ended(PUT, status)))
-      assert.equal(http.error_body("timeout", "the outcome is unknown; a retry with the same client_id and seq is safe"),
-        (ended(DEDUPED, status)))
+      assert.equal(http.error_body("timeout",
+        "the outcome is unknown; a retry with the same client_id and seq is safe"), (ended(DEDUPED, status)))
     end
   end)
 

@@ -42,6 +42,21 @@ describe("client", function()
     end
   end)
 
+  it("has writes taken, and asks what became of them", function()
+    local node <close> = start()
+    local c <close> = connect(node, { client_id = "me" })
+    local taken = c:cas("k", "x", "v", { mode = "async" })
+    assert.same({ true, 202 }, { taken.ok, taken.status })
+    local told = assert(task.wait_until(function()
+      local answer = c:operation(taken.op_id)
+      return answer.ready and answer
+    end, 10000))
+    assert.same({ 200, false, "cas_failed" }, { told.status, told.result.ok, told.result.err_code })
+    assert.equal(2, told.index)
+    assert.equal("not_found", c:operation((taken.op_id:gsub("%d$", "9"))).err_code)
+    assert.equal("bad_request", c:operation("a b").err_code)
+  end)
+
   it("compares and sets", function()
     local node <close> = start()
     local c <close> = connect(node)

@@ -145,6 +145,89 @@ describe("a client", function()
     end)
   end)
 
+  it("does not know of an asynchronous write before it asks, then its operation ends", function()
+    in_cluster(function(c, leader)
+      local client = c:client { via = leader }
+      local written = client:put("k", "v", { mode = "async" })
+      local op = c.history[1]
+      assert.same({ "unknown", leader.id, written.op_id }, { written.outcome, written.node, op.op_id })
+      assert.same({ "unknown", nil }, { op.outcome, op.returned })
+      local told = client:outcome(written)
+      assert.same({ "ok", true, "ok" }, { told.outcome, told.ok, op.outcome })
+      assert.is_number(told.index)
+      assert.is_true(op.returned > op.called)
+      assert.equal(1, #c.history)
+    end)
+  end)
+
+  it("hears of every kind of asynchronous write what it would have been answered", function()
+    in_cluster(function(c)
+      local client, async = c:client(), { mode = "async" }
+      local function told(written) return client:outcome(written) end
+      told(client:put("k", "a", async))
+      local refused = told(client:cas("k", "other", "b", async))
+      assert.same({ "ok", false, "cas_failed" }, { refused.outcome, refused.ok, refused.err_code })
+      assert.is_false(c.history[2].saw)
+      told(client:mput({ { key = "x", value = "1" }, { key = "y", value = "2" } }, async))
+      assert.equal(1, told(client:delete("k", async)).deleted)
+      assert.equal(2, told(client:mdelete({ "x", "y" }, async)).deleted)
+      assert.is_true(c.history[#c.history].saw)
+    end)
+  end)
+
+  it("does not hear of an asynchronous write in time, and asks again", function()
+    in_cluster(function(c, leader)
+      local client = c:client { via = leader, retry = "none" }
+      for _, other in ipairs(c:others(leader)) do c.net:hold { from = other, to = leader } end
+      local written = client:put("k", "v", { mode = "async" })
+      local early = client:outcome(written, { within = "50ms" })
+      assert.same({ "unknown", "pending" }, { early.outcome, early.err_code })
+      c.net:release()
+      assert.equal("ok", client:outcome(written).outcome)
+      assert.equal("ok", c.history[1].outcome)
+    end)
+  end)
+
+  it("knows nothing of an asynchronous write when the node that took it starts again", function()
+    in_cluster(function(c, leader)
+      local client = c:client { via = leader }
+      local written = client:put("k", "v", { mode = "async" })
+      leader:kill()
+      local down = client:outcome(written, { within = "50ms" })
+      assert.same({ "unknown", "connect" }, { down.outcome, down.err_code })
+      leader:start()
+      local up = client:outcome(written)
+      assert.same({ "unknown", "not_found" }, { up.outcome, up.err_code })
+      assert.same({ "unknown", nil }, { c.history[1].outcome, c.history[1].returned })
+      assert.equal("ok", client:again().outcome) -- with its seq, and waits
+      assert.equal("ok", c.history[1].outcome)
+    end)
+  end)
+
+  it("knows that an asynchronous write that its leader lost was not done", function()
+    in_cluster(function(c, leader)
+      local client = c:client { via = leader, retry = "none" }
+      c.net:isolate(leader)
+      local written = client:put("k", "v", { mode = "async" })
+      local heir = c:wait_leader { among = c:others(leader) }
+      assert.equal("ok", c:client({ via = heir }):put("k", "w").outcome)
+      c.net:heal()
+      c:wait_converged()
+      local told = client:outcome(written)
+      assert.same({ "fail", "not_leader", "fail" }, { told.outcome, told.err_code, c.history[1].outcome })
+    end)
+  end)
+
+  it("refuses a mode that there is not, and to ask for what was not asynchronous", function()
+    in_cluster(function(c)
+      local client = c:client()
+      local function lazy() client:put("k", "v", { mode = "lazy" }) end
+      assert.error_matches(lazy, 'expected "sync" or "async", got lazy')
+      local written = client:put("k", "v")
+      assert.error_matches(function() client:outcome(written) end, "what an asynchronous write returned")
+    end)
+  end)
+
   it("refuses a policy of retries that there is not", function()
     in_cluster(function(c)
       assert.error_matches(function() c:client { retry = "often" } end, 'expected "same_seq" or "none", got often')
@@ -173,6 +256,20 @@ describe("load", function()
       local count = #load.history
       c.world:sleep(200)
       assert.equal(count, #load.history)
+    end)
+  end)
+
+  it("asks for the outcomes of its asynchronous writes", function()
+    in_cluster(function(c)
+      local load = c:load { clients = 3, keys = 4, mix = { put = 2, cas = 1, delete = 1, mput = 1 }, async = 0.5 }
+      kv.sleep "500ms"
+      load:stop()
+      local count = 0
+      for _, op in ipairs(load.history) do
+        assert.equal("ok", op.outcome)
+        if op.op_id then count = count + 1 end
+      end
+      assert.is_true(count > 10 and count < #load.history)
     end)
   end)
 

@@ -93,6 +93,20 @@ describe("in " .. name, function()
     assert.equal("timeout", (select(2, world:operate("n1", later, 50))))
   end)
 
+  it("takes an asynchronous write, and tells what became of it", function()
+    local world <close> = open { config = { async_result_ttl = 100 } }
+    worlds.start(world)
+    local put <const> = { op = "put", key = "a", value = "1", client_id = "c", seq = 1, mode = "async" }
+    local taken <const> = assert(world:operate("n1", put, worlds.WITHIN_MS))
+    local told
+    worlds.wait(world, function()
+      told = world:operate("n1", { op = "operation", op_id = taken.op_id }, worlds.WITHIN_MS)
+      return told and told.ready
+    end)
+    assert.same({ taken.op_id, { ok = true } }, { told.op_id, told.result })
+    assert.equal("1", worlds.read(world, "n1", "a"))
+  end)
+
   it("shows who leads to whom asks another, and does not follow", function()
     local world <close> = open { nodes = 3 }
     local leader <const>, others = worlds.start(world)

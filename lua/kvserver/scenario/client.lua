@@ -9,6 +9,8 @@ Client.__index = Client
 local TIMEOUT <const> = "5s"
 local ATTEMPT_MS <const> = 1000 -- of the first request, when there may be another
 local PAUSE_MS <const> = 20 -- before a node is asked again
+local OUTCOME_WITHIN <const> = "10s" -- of an asynchronous write
+local MODES <const> = { sync = true, async = true }
 local RETRY <const> = { none = true, same_seq = true }
 
 --- A client that asks as it is told, and writes what it saw into the history of the cluster.
@@ -29,6 +31,7 @@ function M.new(cluster, options)
     cluster = cluster, world = cluster.world, history = cluster.history, name = name,
     client_id = options.id ~= false and name or nil, via = options.via, read = options.read,
     timeout_ms = duration.ms(options.timeout, TIMEOUT), retry = retry, seq = 0, sent = {},
+    taken = setmetatable({}, { __mode = "k" }), -- result of an asynchronous write -> what is needed to settle it
     next_node = cluster.clients_count,
   }, Client)
 end
@@ -94,19 +97,19 @@ local function may_retry(self, state, answer, redirected)
   return state == "unknown" or not answer or MAY_PASS[answer.err_code] or answer.err_code == "timeout"
 end
 
--- Until there is an answer, the time is over, or it must not be asked again. What is known then, the answer, the node
--- that gave it, and the attempts.
+-- Until there is an answer, the time is over, or it must not be asked again. What is known then, the answer, the
+-- attempts, the node that gave it, why there is none, and whether one of the attempts may have done it unheard.
 local function ask(self, request)
   local deadline <const> = self.world:now() + self.timeout_ms
   local attempts, unsure, redirected = {}, false, 0
   while true do
     local state, answer, detail = attempt(self, request, deadline, attempts)
-    if state == "done" then return "ok", answer, attempts, detail end
+    if state == "done" then return "ok", answer, attempts, detail, nil, unsure end
     unsure = unsure or state == "unknown"
     redirected = redirected + 1
     local again <const> = may_retry(self, state, answer, redirected)
     if not again or self.world:now() + PAUSE_MS >= deadline then
-      return unsure and not request.is_read and "unknown" or "fail", answer, attempts, nil, detail
+      return unsure and not request.is_read and "unknown" or "fail", answer, attempts, nil, detail, unsure
     end
     if not self.target then self.world:sleep(PAUSE_MS) end
   end
@@ -128,8 +131,18 @@ local function result_of(outcome, answer, node, attempts, detail)
   return result
 end
 
+-- A node has taken it: what became of it is not known yet.
+local function taken(self, ops, see, answer, node, attempts, unsure)
+  for _, op in ipairs(ops) do op.op_id = answer.op_id end
+  finish(self, ops, "unknown", node, attempts)
+  local result = result_of("unknown", answer, node, attempts)
+  self.taken[result] = { ops = ops, see = see, unsure = unsure }
+  return result
+end
+
 local function run(self, request, ops, see)
-  local outcome, answer, attempts, node, detail = ask(self, request)
+  local outcome, answer, attempts, node, detail, unsure = ask(self, request)
+  if outcome == "ok" and answer.op_id then return taken(self, ops, see, answer, node, attempts, unsure) end
   if outcome == "ok" then see(answer) end
   finish(self, ops, outcome, node, attempts)
   return result_of(outcome, answer, node, attempts, detail)
@@ -152,9 +165,14 @@ local function write_request(self, fields)
 end
 
 -- Asks a write, and remembers what it was.
-local function write(self, request, ops, see)
+local function write(self, request, ops, see, options)
+  local mode <const> = options and options.mode or "sync"
+  if not MODES[mode] then error('mode: expected "sync" or "async", got ' .. tostring(mode), 3) end
   if request.seq then self.sent[request.seq] = { request = request, ops = ops, see = see } end
-  return run(self, request, ops, see)
+  request.mode = mode
+  local result <const> = run(self, request, ops, see)
+  request.mode = nil -- who asks again wants to know
+  return result
 end
 
 local function read_request(self, fields, options)
@@ -174,31 +192,32 @@ function Client:get(key, options)
   return run(self, request, { op }, function(answer) op.saw = answer.value end)
 end
 
---- Writes a key.
--- @verb client:put(key, value)
-function Client:put(key, value)
+--- Writes a key. Every write takes as its last argument {mode="async"}: it is answered as soon as a node has taken it,
+-- with an op_id, and is unknown until client:outcome tells more.
+-- @verb client:put(key, value, {mode="sync"})
+function Client:put(key, value, options)
   local request <const> = write_request(self, { op = "put", key = key, value = value })
   local op = begin(self, "put", key, { value = value, seq = request.seq })
-  return write(self, request, { op }, function() end)
+  return write(self, request, { op }, function() end, options)
 end
 
 --- Writes a key if it has the expected value ("": none).
--- @verb client:cas(key, expected, value)
+-- @verb client:cas(key, expected, value, {mode="sync"})
 -- @treturn table ok is false and err_code "cas_failed" when it has another one; the outcome is "ok" then, too
-function Client:cas(key, expected, value)
+function Client:cas(key, expected, value, options)
   local request <const> = write_request(self, { op = "cas", key = key, expected = expected, value = value })
   local op = begin(self, "cas", key, {
     expected = expected ~= "" and expected or nil, value = value, seq = request.seq,
   })
-  return write(self, request, { op }, function(answer) op.saw = answer.ok end)
+  return write(self, request, { op }, function(answer) op.saw = answer.ok end, options)
 end
 
 --- Removes a key: `deleted` is 1 or 0.
--- @verb client:delete(key)
-function Client:delete(key)
+-- @verb client:delete(key, {mode="sync"})
+function Client:delete(key, options)
   local request <const> = write_request(self, { op = "delete", key = key })
   local op = begin(self, "delete", key, { seq = request.seq })
-  return write(self, request, { op }, function(answer) op.saw = answer.deleted == 1 end)
+  return write(self, request, { op }, function(answer) op.saw = answer.deleted == 1 end, options)
 end
 
 local function begin_batch(self, kind, list, fields_of)
@@ -212,13 +231,13 @@ local function begin_batch(self, kind, list, fields_of)
 end
 
 --- Writes several keys, all or nothing.
--- @verb client:mput{{key=, value=}, ...}
-function Client:mput(entries)
+-- @verb client:mput({{key=, value=}, ...}, {mode="sync"})
+function Client:mput(entries, options)
   local request <const> = write_request(self, { op = "mput", entries = entries })
   local ops = begin_batch(self, "put", entries, function(entry)
     return entry.key, { value = entry.value, seq = request.seq }
   end)
-  return write(self, request, ops, function() end)
+  return write(self, request, ops, function() end, options)
 end
 
 --- Reads several keys: `values`.
@@ -234,8 +253,8 @@ function Client:mget(keys, options)
 end
 
 --- Removes several keys: `deleted` is how many there were.
--- @verb client:mdelete{key, ...}
-function Client:mdelete(keys)
+-- @verb client:mdelete({key, ...}, {mode="sync"})
+function Client:mdelete(keys, options)
   local request <const> = write_request(self, { op = "mdelete", keys = keys })
   local ops = begin_batch(self, "delete", keys, function(key) return key, { seq = request.seq } end)
   return write(self, request, ops, function(answer)
@@ -243,7 +262,51 @@ function Client:mdelete(keys)
     for _, op in ipairs(ops) do
       if all then op.saw = answer.deleted > 0 else op.saw_any = true end
     end
-  end)
+  end, options)
+end
+
+-- What the node that took a write knows of it: its answer, once the outcome is known or will not be; nil and why when
+-- there is none in time.
+local function await_outcome(self, result, deadline)
+  local request <const> = { op = "operation", op_id = result.op_id, is_read = true }
+  local why
+  repeat
+    local left <const> = math.max(1, math.min(ATTEMPT_MS, deadline - self.world:now()))
+    local answer
+    answer, why = self.world:operate(result.node, request, left)
+    if answer and answer.ready ~= false then return answer end
+    why = why or "pending"
+    self.world:sleep(PAUSE_MS)
+  until self.world:now() >= deadline
+  return nil, why
+end
+
+-- What that says of the operation.
+local function judge(entry, answer)
+  local told <const> = answer and answer.result
+  if not told or told.err_code == "timeout" or answer.replay == "older" then return "unknown" end
+  if NOT_DONE[told.err_code] then return entry.unsure and "unknown" or "fail" end
+  return "ok"
+end
+
+--- What became of an asynchronous write of this client: asks the node that took it, until that knows, or never will.
+-- What comes of it counts for the operation in the history, which ends now.
+-- @verb client:outcome(written, {within="10s"})
+-- @tparam table written what the write has returned
+-- @tparam[opt] table options within (how long the node is asked)
+-- @treturn table as of the write, had it waited: outcome, ok, err_code, ..., replay; still unknown, err_code says why:
+-- "timeout" (the node does not know), "not_found" (any more), "pending", "connect", "closed" (it did not tell in time)
+function Client:outcome(written, options)
+  local entry <const> = self.taken[written] or error("client:outcome: expected what an asynchronous write returned", 2)
+  local deadline <const> = self.world:now() + duration.ms(options and options.within, OUTCOME_WITHIN)
+  local answer, why = await_outcome(self, written, deadline)
+  local outcome <const> = judge(entry, answer)
+  local told <const> = answer and answer.result or answer
+  if outcome == "ok" and entry.ops[1].outcome ~= "ok" then entry.see(told) end
+  if entry.ops[1].outcome == "unknown" then finish(self, entry.ops, outcome, written.node, written.attempts) end
+  local result = result_of(outcome, told, written.node, written.attempts, why)
+  result.replay, result.index = answer and answer.replay, answer and answer.index
+  return result
 end
 
 --- Asks a write of this client once more, with its seq: what one does who is in doubt. It is no operation of its own in

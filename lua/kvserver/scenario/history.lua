@@ -3,8 +3,9 @@
 -- An operation: `id` (its place), `client`, `kind` (get, put, cas, delete), `key`, `value` (what it wrote), `expected`
 -- (of a cas), `saw` (of a get: the value or nil; of a cas or delete: whether it was done), `outcome` ("ok": it was
 -- answered; "fail": it was never done; "unknown"), `called` and `returned` (milliseconds of the scenario's clock),
--- `node` (that gave the answer), `attempts` ({{node=, at=, answer=}, ...}), `seq`, `batch` (the number of an mput or
--- mget, whose keys are an operation each).
+-- `node` (that gave the answer), `attempts` ({{node=, at=, answer=}, ...}), `seq`, `op_id` (of an asynchronous
+-- write that was taken: unknown until its outcome was told), `batch` (the number of an mput or mget, whose keys are an
+-- operation each).
 local M = {}
 
 local History = {}

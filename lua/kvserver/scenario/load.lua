@@ -12,6 +12,7 @@ local MIX <const> = { put = 5, get = 3, cas = 2 }
 local KINDS <const> = { "put", "get", "cas", "delete", "mput", "mget" }
 local THINK <const> = "10ms"
 local MULTI_KEYS <const> = 3
+local ASYNC <const> = { mode = "async" }
 
 local function draw_kind(random, mix)
   local sum = 0
@@ -59,11 +60,22 @@ function Worker:value()
   return self.client.name .. "-" .. self.written
 end
 
+-- Of the next write: asynchronous now and then.
+function Worker:mode()
+  local share <const> = self.load.async
+  return share > 0 and self.random() < share and ASYNC or nil
+end
+
+-- What became of a write, asynchronous or not.
+function Worker:settle(result)
+  return result.op_id and self.client:outcome(result) or result
+end
+
 local act = {}
 
 function act.put(self)
   local key <const>, value <const> = self:key(), self:value()
-  if self.client:put(key, value).outcome == "ok" then self.known[key] = value end
+  if self:settle(self.client:put(key, value, self:mode())).outcome == "ok" then self.known[key] = value end
 end
 
 function act.get(self)
@@ -74,18 +86,20 @@ end
 
 function act.cas(self)
   local key <const>, value <const> = self:key(), self:value()
-  if self.client:cas(key, self.known[key] or "", value).ok then self.known[key] = value end
+  local result <const> = self:settle(self.client:cas(key, self.known[key] or "", value, self:mode()))
+  if result.outcome == "ok" and result.ok then self.known[key] = value end
 end
 
 function act.delete(self)
   local key <const> = self:key()
-  if self.client:delete(key).ok then self.known[key] = nil end
+  local result <const> = self:settle(self.client:delete(key, self:mode()))
+  if result.outcome == "ok" and result.ok then self.known[key] = nil end
 end
 
 function act.mput(self)
   local entries = {}
   for i, key in ipairs(self:keys()) do entries[i] = { key = key, value = self:value() } end
-  self.client:mput(entries)
+  self:settle(self.client:mput(entries, self:mode()))
 end
 
 function act.mget(self)
@@ -101,10 +115,12 @@ local function work(self)
 end
 
 --- Starts clients that put load on the cluster, until they are stopped.
--- @verb c:load{clients=8, keys=16, mix={put=5, get=3, cas=2}, read=, retry=, think="10ms"}
+-- @verb c:load{clients=8, keys=16, mix={put=5, get=3, cas=2}, async=0, read=, retry=,
+-- think="10ms"}
 -- @tparam table cluster
--- @tparam[opt] table options clients, keys (how many), mix (how often put, get, cas, delete, mput, mget), think (the
--- pause behind an operation, on average), and those of c:client
+-- @tparam[opt] table options clients, keys (how many), mix (how often put, get, cas, delete, mput, mget), async (how
+-- many of the writes are asynchronous, 0 to 1: who sent one asks for its outcome), think (the pause behind an
+-- operation, on average), and those of c:client
 -- @return the load: `history` (of the cluster), `:stop()`, `:stats()`
 function M.start(cluster, options)
   options = options or {}
@@ -112,7 +128,8 @@ function M.start(cluster, options)
   check_mix(mix)
   cluster.loads_count = (cluster.loads_count or 0) + 1
   local self = setmetatable({
-    cluster = cluster, history = cluster.history, keys = options.keys or 16, mix = mix, operations = 0, workers = {},
+    cluster = cluster, history = cluster.history, keys = options.keys or 16, mix = mix, async = options.async or 0,
+    operations = 0, workers = {},
     think_ms = duration.ms(options.think, THINK), prefix = options.prefix or "k", from = cluster.world:now(),
   }, Load)
   for i = 1, options.clients or 8 do

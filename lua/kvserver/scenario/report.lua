@@ -17,8 +17,8 @@ local M = {}
 
 local SLUG_MAX <const> = 60
 local OP_FIELDS <const> = {
-  "id", "client", "kind", "key", "value", "expected", "saw", "outcome", "called", "returned", "node", "seq", "batch",
-  "stale",
+  "id", "client", "kind", "key", "value", "expected", "saw", "outcome", "called", "returned", "node", "seq", "op_id",
+  "batch", "stale",
 }
 
 local function slug(name)

@@ -57,6 +57,10 @@ function verbs.cas(c, op, options)
   return c:cas(op.key, op.expected, op.value, options)
 end
 
+function verbs.operation(c, op, options)
+  return c:operation(op.op_id, options)
+end
+
 function verbs.mget(c, op, options)
   return c:mget(op.keys, options)
 end
@@ -73,13 +77,13 @@ local NO_ANSWER <const> = { connect = true, timeout = true, closed = true }
 
 --- One operation.
 -- @tparam string id
--- @tparam table op op, key, ... as of a command; client_id, seq, read, min_index
+-- @tparam table op op, key, ... as of a command; client_id, seq, mode, read, min_index; or op = "operation" and op_id
 -- @tparam number timeout_ms
 -- @treturn ?table the answer as of kvserver.client; or nil and "connect", "timeout" or "closed"
 function Requests:operate(id, op, timeout_ms)
   local c <const> = client_of(self, id, op.client_id or coroutine.running())
   local answer, kind, text = verbs[op.op](c, op, {
-    timeout_ms = math.ceil(timeout_ms), client_id = op.client_id, seq = op.seq, read = op.read,
+    timeout_ms = math.ceil(timeout_ms), client_id = op.client_id, seq = op.seq, mode = op.mode, read = op.read,
     min_index = op.min_index,
   })
   if not answer and not NO_ANSWER[kind] then

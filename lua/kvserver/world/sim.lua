@@ -13,6 +13,7 @@ World.__index = World
 -- Options of a node that mean something here, as kvserver.sim has them.
 local CONFIG <const> = {
   heartbeat_ms = "heartbeat_ms", segment_bytes = "segment_bytes", snapshot_threshold = "snapshot_threshold",
+  async_result_ttl = "async_result_ttl",
 }
 local NET <const> = { delay = "delay_us", jitter = "jitter_us", drop = "loss", dup = "duplicate", reorder = "reorder" }
 local US_PER_MS <const> = 1000
@@ -235,7 +236,7 @@ end
 
 --- One request at one node, without retries.
 -- @tparam string id
--- @tparam table op op, key, ... as of a command; read, min_index
+-- @tparam table op op, key, ... as of a command; mode, read, min_index; or op = "operation" and op_id
 -- @tparam number timeout_ms
 -- @treturn ?table the answer as of kvserver.client; or nil and "connect", "timeout" or "closed"
 function World:operate(id, op, timeout_ms)
