@@ -66,7 +66,7 @@ end
 -- A task: runs `f`, which returns the text of the answer, and sends that.
 local function perform(self, running, f)
   if self.limited then
-    running.work = loop.spawn_limited(self.memory_bytes_max, f)
+    running.work = loop.spawn_limited(self.context.console:memory_cap(), f)
   else
     running.work = task.spawn(f)
   end
@@ -191,13 +191,13 @@ function Session:describe()
 end
 
 --- A session.
--- @tparam table about `id`, `user`, `pid`, `rw`, `limited`, `identity` (what it knows of the node), `memory_bytes_max` (of all of Lua, while a statement runs),
--- `outlet` (`push(text)`, `wait_room()`, `has_room()`), `node`, `config`, `console` (kvserver.console.node.sessions)
+-- @tparam table about `id`, `user`, `pid`, `rw`, `limited`, `identity` (what it knows of the node), `outlet`
+-- (`push(text)`, `wait_room()`, `has_room()`), `node`, `config`, `console` (kvserver.console.node.sessions)
 -- @return the session
 function M.new(about)
   local self <const> = setmetatable({
     id = about.id, user = about.user, pid = about.pid, limited = about.limited,
-    memory_bytes_max = about.memory_bytes_max, outlet = about.outlet, start_ns = uv.hrtime(), told = about.identity,
+    outlet = about.outlet, start_ns = uv.hrtime(), told = about.identity,
   }, Session)
   self.context = {
     session = self, node = about.node, config = about.config, console = about.console, rw = about.rw, closing = {},

@@ -15,6 +15,10 @@ local M = {}
 --- What the statements of all consoles together may make Lua hold, beside what it held before the first one came.
 M.MEMORY_BYTES_MAX = 32 << 20
 
+-- What a statement may have in any case, so that who used it all up can still say `hoard = nil`; so often, and no more,
+-- that it all doubles.
+local TIDY_BYTES <const> = 256 << 10
+
 local STATUS_MS <const> = 200 -- how often it is looked whether the node's role changed
 
 local Sessions = {}
@@ -35,7 +39,7 @@ local function first_came(self)
     M.strings_limited = true
     loop.limit_strings(standard.string_methods)
   end
-  self.memory_bytes_max = loop.memory_bytes() + M.MEMORY_BYTES_MAX
+  self.memory_bytes = loop.memory_bytes()
   self.timer:start(STATUS_MS, STATUS_MS, function() look(self) end)
 end
 
@@ -66,11 +70,18 @@ function Sessions:attach(outlet, about)
   self.last_id, self.count = self.last_id + 1, self.count + 1
   local attached <const> = session.new {
     id = self.last_id, user = type(about.user) == "string" and about.user or "", pid = pid or 0,
-    rw = about.rw == true, limited = about.limit ~= false, memory_bytes_max = self.memory_bytes_max,
-    outlet = outlet, identity = identity(self), node = self.node, config = self.config, console = self,
+    rw = about.rw == true, limited = about.limit ~= false, outlet = outlet,
+    identity = identity(self), node = self.node, config = self.config, console = self,
   }
   self.attached[attached] = true
   return attached, greeting(self, attached.id)
+end
+
+--- How much Lua may hold while a statement runs that begins now.
+-- @treturn integer bytes
+function Sessions:memory_cap()
+  local usual <const>, tidying = self.memory_bytes + M.MEMORY_BYTES_MAX, loop.memory_bytes() + TIDY_BYTES
+  return math.min(math.max(usual, tidying), usual + M.MEMORY_BYTES_MAX)
 end
 
 --- Ends a session. Any number of times.
