@@ -3,6 +3,7 @@
 -- One statement runs at a time, as a task of its own with limits; a second task waits for its end and answers. So
 -- whatever the statement does, the session can hear "cancel", and when the connection goes, the statement goes at once.
 -- What is printed waits until the console takes it: who does not read holds up only himself.
+local complete = require "kvserver.console.node.complete"
 local encode = require "kvserver.console.node.encode"
 local environment = require "kvserver.console.node.environment"
 local json = require "kvserver.json"
@@ -137,6 +138,14 @@ function verbs.rw(self, request)
   if type(request.on) ~= "boolean" then return self:refuse(request.id, "on: expected true or false") end
   self.context.rw = request.on
   self:send { id = request.id, ok = true, values = json.array { request.on }, ms = 0 }
+end
+
+function verbs.complete(self, request)
+  if type(request.text) ~= "string" then return self:refuse(request.id, "text: expected a text") end
+  local start_ns <const> = uv.hrtime()
+  local found <const> = table.pack(complete.candidates(request.text, self.environment, self.environment_commands,
+    self.context.config))
+  self.outlet:push(answer_text(request.id, start_ns, { ok = true, values = found }))
 end
 
 --- Does what one line asks for; in a callback.

@@ -4,9 +4,11 @@
 --     local console <close> = sessions.new { node = node, config = config }
 --     local session, answer = console:attach(outlet, { version = "0.1.0" })
 local json = require "kvserver.json"
+local log = require "kvserver.log"
 local loop = require "kvserver.loop"
 local session = require "kvserver.console.node.session"
 local standard = require "kvserver.console.node.standard"
+local undo = require "kvserver.console.node.undo"
 local uv = require "luv"
 local version = require "kvserver.version"
 
@@ -94,6 +96,31 @@ function Sessions:detach(attached)
   attached:close()
 end
 
+--- The consoles that are attached, in the order in which they came.
+-- @treturn table a list of what kvserver.console.node.session says of each
+function Sessions:describe()
+  local list <const> = {}
+  for one in pairs(self.attached) do list[#list + 1] = one:describe() end
+  table.sort(list, function(a, b) return a.session < b.session end)
+  return list
+end
+
+--- How long the node has been open to consoles.
+-- @treturn integer milliseconds
+function Sessions:uptime_ms()
+  return (uv.hrtime() - self.start_ns) // 1000000
+end
+
+--- Tells the log what somebody did.
+-- @param by the session
+-- @tparam string event
+-- @tparam[opt] table fields name -> string or integer from 0
+function Sessions.tell_log(_, by, event, fields)
+  local all <const> = { session = by.id, user = by.user }
+  for name, value in pairs(fields or {}) do all[name] = value end
+  log.write("warn", "console", event, all)
+end
+
 --- The line that says that the node goes.
 -- @tparam string why
 -- @treturn string
@@ -107,6 +134,7 @@ function Sessions:close()
   self.closed = true
   for one in pairs(self.attached) do self:detach(one) end
   self.timer:close()
+  self.undo:close()
 end
 
 Sessions.__close = Sessions.close
@@ -118,7 +146,8 @@ Sessions.__close = Sessions.close
 function M.new(options)
   return setmetatable({
     node = options.node, config = options.config, restart = options.restart, stop = options.stop,
-    timer = uv.new_timer(), attached = {}, count = 0, last_id = 0, shared = {},
+    timer = uv.new_timer(), start_ns = uv.hrtime(), undo = undo.new(), attached = {}, count = 0, last_id = 0,
+    shared = {},
   }, Sessions)
 end
 
