@@ -56,4 +56,16 @@ function M.list(path)
   return list
 end
 
+--- The size of the regular files in a directory and below it.
+-- @tparam string path
+-- @treturn integer bytes
+function M.tree_bytes(path)
+  local bytes = 0
+  for _, name in ipairs(M.list(path)) do
+    local about <const> = uv.fs_lstat(path .. "/" .. name) -- it may have gone by now
+    bytes = bytes + (about and about.size or 0)
+  end
+  return bytes
+end
+
 return M
