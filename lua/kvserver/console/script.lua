@@ -1,0 +1,3 @@
+local M = {}
+function M.run() error "not yet" end
+return M
