@@ -10,15 +10,22 @@
 -- One request is answered per turn of the loop, whichever connection it came by, and the next one of a connection when
 -- the answer before it was taken: so clients that ask for a lot, however many they are, do not hold up the node. Who
 -- does not read what he asked for loses his connection, and what all of them have not read yet has a limit.
+--
+-- `{"do":"attach","args":[{"rw":false}]}` makes a console of the connection: what comes from then on is for its session
+-- (kvserver.console.node.session), which may send lines at any time. A line may then be longer.
 local commands = require "kvserver.admin_commands"
 local json = require "kvserver.json"
 local log = require "kvserver.log"
+local sessions = require "kvserver.console.node.sessions"
+local task = require "kvserver.task"
 local unixsocket = require "kvserver.unixsocket"
 local uv = require "luv"
 
 local M = {}
 
 local LINE_BYTES_MAX <const> = 65536 -- of a request; beyond: refused, and the connection closes
+local SESSION_LINE_BYTES_MAX <const> = 1 << 20 -- of one of a console
+local ROOM_BYTES <const> = 65536 -- of lines that a console has not taken; beyond: it waits
 local CONNECTIONS_MAX <const> = 64 -- beyond: refused
 local BACKLOG <const> = 64
 local UNREAD_BYTES_MAX <const> = 16 << 20 -- of answers; beyond: requests wait
@@ -36,8 +43,7 @@ local function refusal(why)
   return json.encode { ok = false, err_msg = why }
 end
 
-local function answer(context, line)
-  local request, why = json.decode(line)
+local function answer(context, request, why)
   if request == nil then return refusal("request: " .. why) end
   if type(request) ~= "table" then return refusal("request: expected an object") end
   local ok, result, problem = pcall(commands.run, context, request["do"], request.args)
@@ -58,15 +64,20 @@ function Connection:close()
   self.socket.connections[self] = nil
   self.socket.count = self.socket.count - 1
   self.socket:forget_request(self)
-  self:taken()
+  self:taken(self.unread_bytes)
+  if self.session then self.socket.console:detach(self.session) end
   self.timer:close()
   self.pipe:close()
+end
+
+function Connection:line_bytes_max()
+  return self.session and SESSION_LINE_BYTES_MAX or LINE_BYTES_MAX
 end
 
 -- Takes the next line from what came; at the end of the input, what is left is one. False: it is too long.
 function Connection:take_line()
   local finish = self.input:find("\n", 1, true)
-  if (finish or #self.input + 1) > LINE_BYTES_MAX + 1 then return false end
+  if (finish or #self.input + 1) > self:line_bytes_max() + 1 then return false end
   if not finish and self.input_ended and self.input ~= "" then finish = #self.input + 1 end
   if not finish then return nil end
   local line <const> = self.input:sub(1, finish - 1)
@@ -74,41 +85,83 @@ function Connection:take_line()
   return line
 end
 
--- Nothing is on its way to it.
-function Connection:taken()
-  self.socket.unread_bytes = self.socket.unread_bytes - self.unread_bytes
-  self.unread_bytes = 0
+-- So much less is on its way to it.
+function Connection:taken(bytes)
+  self.socket.unread_bytes = self.socket.unread_bytes - bytes
+  self.unread_bytes = self.unread_bytes - bytes
   self.timer:stop()
+  if self.unread_bytes > 0 then self:await() end
+  if self:has_room() and self.room then self.room:set() end
   self.socket:wake()
 end
 
-function Connection:send(text, next)
-  self.unread_bytes = #text
-  self.socket.unread_bytes = self.socket.unread_bytes + #text
+-- What is on its way must be taken in time.
+function Connection:await()
   self.timer:start(self.socket.read_ms, 0, function() self:close() end)
+end
+
+--- Sends a line; `sent`, if given, is called when it was taken.
+function Connection:push(text, sent)
+  local bytes <const> = #text + 1
+  self.unread_bytes = self.unread_bytes + bytes
+  self.socket.unread_bytes = self.socket.unread_bytes + bytes
+  if self.unread_bytes == bytes then self:await() end
   self.pipe:write(text .. "\n", function(failed)
     if self.closed then return end
     if failed then return self:close() end
-    self:taken()
-    next()
+    self:taken(bytes)
+    if sent then sent() end
   end)
 end
 
+--- Whether what was sent is taken, but for a little.
+function Connection:has_room()
+  return self.closed or self.unread_bytes <= ROOM_BYTES
+end
+
+--- Waits, in a task, until there is room.
+function Connection:wait_room()
+  while not self:has_room() do
+    if not self.room or self.room:is_set() then self.room = task.event() end
+    self.room:wait()
+  end
+end
+
 function Connection:refuse(why)
-  self:send(refusal(why), function() self:close() end)
+  self:push(refusal(why), function() self:close() end)
+end
+
+-- Makes a console of it.
+function Connection:attach(about)
+  local ok <const>, session, greeting = pcall(self.socket.console.attach, self.socket.console, self, about)
+  if not ok then return refusal(reason(session)) end
+  self.session = session
+  return json.encode { ok = true, result = greeting }
 end
 
 function Connection:answer(line)
-  self:send(answer(self.socket.context, line), function() self:go_on() end)
+  if self.session then
+    self.session:take(line)
+    return self:go_on()
+  end
+  local request <const>, why = json.decode(line)
+  local text
+  if type(request) == "table" and request["do"] == "attach" then
+    text = self:attach(type(request.args) == "table" and request.args[1] or nil)
+  else
+    text = answer(self.socket.context, request, why)
+  end
+  self:push(text, function() self:go_on() end)
 end
 
 -- Has one line answered; what comes meanwhile stays in the kernel.
 function Connection:go_on()
+  if self.closed then return end
   local line <const> = self:take_line()
   if line then
     self.socket:enqueue(self, line)
   elseif line == false then
-    self:refuse(("request: a line has up to %d bytes"):format(LINE_BYTES_MAX))
+    self:refuse(("request: a line has up to %d bytes"):format(self:line_bytes_max()))
   elseif self.input_ended then
     self:close()
   else
@@ -191,7 +244,7 @@ end
 
 --- Listens. A socket that a dead process left is replaced; anything else at the path is left alone.
 -- @tparam table options `path`, `node` (a kvserver.server), `config` (complete, of kvserver.config), `read_ms`
--- (10000; in which an answer must be taken)
+-- (10000; in which an answer must be taken), `restart` and `stop` (functions that have the process do that, for consoles)
 -- @return the socket, a `<close>` value; or nil and why not
 function M.listen(options)
   local fd <const>, why = unixsocket.bind(options.path)
@@ -199,7 +252,7 @@ function M.listen(options)
   local socket <const> = setmetatable({
     path = options.path, identity = identity(options.path), listener = uv.new_pipe(false), connections = {}, count = 0,
     requests = {}, unread_bytes = 0, read_ms = options.read_ms or READ_MS, turns = uv.new_idle(),
-    context = { node = options.node, config = options.config },
+    context = { node = options.node, config = options.config }, console = sessions.new(options),
   }, Socket)
   local ok, problem = listen(socket, fd)
   if ok then return socket end
@@ -208,15 +261,23 @@ function M.listen(options)
 end
 
 --- Closes it and every connection, and removes its file, unless that is another's by now. Any number of times.
-function Socket:close()
+-- @tparam[opt] string why what consoles are told: "the node stops"
+function Socket:close(why)
   if self.closed then return end
   self.closed = true
   self.listener:close()
   self.turns:close()
-  for connection in pairs(self.connections) do connection:close() end
+  local farewell <const> = sessions.end_line(type(why) == "string" and why or "the node stops")
+  for connection in pairs(self.connections) do
+    if connection.session then connection.pipe:try_write(farewell) end
+    connection:close()
+  end
+  self.console:close()
   if self.identity and identity(self.path) == self.identity then uv.fs_unlink(self.path) end
 end
 
-Socket.__close = Socket.close
+function Socket:__close()
+  self:close()
+end
 
 return M

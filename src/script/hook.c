@@ -46,7 +46,8 @@ bool hook_end_kill(struct script_vm *vm) {
 
 /* What is over its slice but cannot yield here. The task that it belongs to yields as soon as it is back in control. */
 static void over_slice(struct script_vm *vm, lua_State *L, uint64_t used_ns) {
-  if (used_ns >= (uint64_t)BUDGET_MS * NS_PER_MS) {
+  uint64_t budget_ms = vm->limits != NULL ? LIMITED_BUDGET_MS : BUDGET_MS;
+  if (used_ns >= budget_ms * NS_PER_MS) {
     hook_kill(L, "script held the loop too long where it cannot be interrupted (in a coroutine of its own, a callback "
                  "or a C function such as table.sort); call task.yield() or run it as a task");
   }

@@ -19,9 +19,10 @@ enum { SLOWDOWN = 1 };
 #endif
 
 enum {
-  HOOK_INSTRUCTIONS = 10000,  /* between two looks at the clock: about 0.1 ms */
-  SLICE_MS = 4,               /* a task yields after this */
-  BUDGET_MS = 1000 * SLOWDOWN /* what cannot yield is stopped after this */
+  HOOK_INSTRUCTIONS = 10000,         /* between two looks at the clock: about 0.1 ms */
+  SLICE_MS = 4,                      /* a task yields after this */
+  BUDGET_MS = 1000 * SLOWDOWN,       /* what cannot yield is stopped after this */
+  LIMITED_BUDGET_MS = 50 * SLOWDOWN, /* and what belongs to a task with limits after this: a heartbeat's time */
 };
 
 /* Sets the hook on a state; coroutines created from it inherit it. */

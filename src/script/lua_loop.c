@@ -3,7 +3,9 @@
  *   spawn(f, ...) -> task handle (join, cancel, status)
  *   sleep(ms), yield(), now_ms()
  *   waker([timeout_ms]) -> userdata: wake(), await() -> true, or false when the time was over
- *   set_memory_max(bytes), memory_bytes() */
+ *   set_memory_max(bytes), memory_bytes()
+ *   spawn_limited(memory_bytes_max, f, ...) -> task handle: for what a person types (struct script_limits in vm.h)
+ *   limit_strings(functions)   the methods of strings while such a task runs: a table that no script gets to see */
 #include "script/bindings.h"
 
 #include "script/pending.h"
@@ -138,6 +140,37 @@ static int loop_spawn(lua_State *L) {
   return 1;
 }
 
+static int loop_spawn_limited(lua_State *L) {
+  lua_Integer bytes = luaL_checkinteger(L, 1);
+  luaL_argcheck(L, bytes > 0, 1, "expected bytes");
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  task_spawn_limited(L, &(struct script_limits){.memory_bytes_max = (size_t)bytes}, lua_gettop(L) - 2);
+  return 1;
+}
+
+/* (string, name) -> method. Upvalues: the methods of strings as they were, and those under limits. */
+static int string_method(lua_State *L) {
+  bool limited = script_vm_of(L)->limits != NULL;
+  lua_settop(L, 2);
+  lua_gettable(L, lua_upvalueindex(limited ? 2 : 1));
+  return 1;
+}
+
+static int loop_limit_strings(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  lua_pushliteral(L, "");
+  lua_getmetatable(L, 2);
+  lua_getfield(L, 3, "__index");
+  if (lua_iscfunction(L, 4)) return luaL_error(L, "the methods of strings are limited already");
+  lua_insert(L, 1);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 2);
+  lua_pushcclosure(L, string_method, 2);
+  lua_setfield(L, 4, "__index");
+  return 0;
+}
+
 static int loop_now_ms(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)io_loop_now_ms(script_vm_of(L)->loop));
   return 1;
@@ -173,6 +206,8 @@ int luaopen_kvserver_loop(lua_State *L) {
                                        {"waker", loop_waker},
                                        {"set_memory_max", loop_set_memory_max},
                                        {"memory_bytes", loop_memory_bytes},
+                                       {"spawn_limited", loop_spawn_limited},
+                                       {"limit_strings", loop_limit_strings},
                                        {NULL, NULL}};
   create_waker_metatable(L);
   luaL_newlib(L, functions);

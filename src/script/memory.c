@@ -5,6 +5,12 @@
 
 #include <stdlib.h>
 
+static bool exceeds(const struct script_vm *vm, size_t bytes) {
+  if (!vm->memory_capped) return false;
+  if (vm->limits != NULL && bytes > vm->limits->memory_bytes_max) return true;
+  return vm->memory_bytes_max != 0 && bytes > vm->memory_bytes_max;
+}
+
 static void *allocate(void *context, void *memory, size_t old_bytes, size_t new_bytes) {
   struct script_vm *vm = context;
   if (memory == NULL) old_bytes = 0; /* then it is the kind of object, not a size */
@@ -13,10 +19,7 @@ static void *allocate(void *context, void *memory, size_t old_bytes, size_t new_
     vm->memory_bytes -= old_bytes;
     return NULL;
   }
-  if (new_bytes > old_bytes && vm->memory_capped && vm->memory_bytes_max != 0 &&
-      vm->memory_bytes + (new_bytes - old_bytes) > vm->memory_bytes_max) {
-    return NULL;
-  }
+  if (new_bytes > old_bytes && exceeds(vm, vm->memory_bytes + (new_bytes - old_bytes))) return NULL;
   void *result = realloc(memory, new_bytes);
   if (result != NULL) vm->memory_bytes = vm->memory_bytes - old_bytes + new_bytes;
   return result;

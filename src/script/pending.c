@@ -99,6 +99,9 @@ void script_check_wait(lua_State *L) {
   if (vm->closing) luaL_error(L, "cannot wait: the program is ending");
   if (io_loop_in_turn(vm->loop))
     luaL_error(L, "cannot wait inside a libuv callback: start a task there (task.spawn) and wait in it");
+  if (vm->limits != NULL && !task_can_yield(vm, L))
+    luaL_error(L,
+               "cannot wait here: in a coroutine, an iterator made of one, or below a C function (table.sort, gsub)");
   if (vm->nesting >= WAIT_NESTING_MAX && !task_can_yield(vm, L))
     luaL_error(L, "too many waits inside each other (%d): wait in a task, not in a coroutine or callback of its own",
                WAIT_NESTING_MAX);

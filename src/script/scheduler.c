@@ -22,10 +22,12 @@ struct task {
   lua_State *co; /* kept alive by the handle */
   enum task_phase phase;
   bool ended;
-  bool claimed;                   /* somebody asked for its outcome */
-  bool cancel_requested;          /* while it could not be closed: it turns the loop below us */
-  int args_count;                 /* on co's stack for the first resume */
-  int results_count;              /* on co's stack when done */
+  bool claimed;          /* somebody asked for its outcome */
+  bool cancel_requested; /* while it could not be closed: it turns the loop below us */
+  int args_count;        /* on co's stack for the first resume */
+  int results_count;     /* on co's stack when done */
+  bool limited;
+  struct script_limits limits;    /* when limited */
   uint64_t ready_pass;            /* vm->pass when it became ready */
   struct script_pending *waiting; /* what it yielded for */
   struct list joiners;            /* struct joiner */
@@ -108,6 +110,20 @@ static int record_traceback(lua_State *L) {
   return 0;
 }
 
+static const struct script_limits *limits_of(const struct task *task) {
+  return task->limited ? &task->limits : NULL;
+}
+
+/* Runs the pending close handlers of a task, as far as it lets them. Returns Lua's status. */
+static int close_coroutine(struct task *task) {
+  struct script_vm *vm = task->vm;
+  const struct script_limits *limits = vm->limits;
+  vm->limits = limits_of(task);
+  int status = lua_resetthread(task->co);
+  vm->limits = limits;
+  return status;
+}
+
 /* The error value is on the coroutine's stack; there it stays while the pending close handlers run. */
 static void end_failed(struct task *task) {
   lua_State *L = task->vm->L;
@@ -116,7 +132,7 @@ static void end_failed(struct task *task) {
   lua_pushvalue(task->co, -1);
   lua_xmove(task->co, L, 1);
   script_call(task->vm, 2);
-  if (lua_status(task->co) != LUA_OK) lua_resetthread(task->co); /* else its close handlers are what failed */
+  if (lua_status(task->co) != LUA_OK) close_coroutine(task); /* else its close handlers are what failed */
   end(task, TASK_FAILED);
 }
 
@@ -127,7 +143,7 @@ static void end_killed(struct task *task) {
   lua_pushvalue(L, -2);
   lua_setiuservalue(L, -2, SLOT_TRACEBACK);
   lua_pop(L, 1);
-  lua_resetthread(task->co);
+  close_coroutine(task);
   lua_settop(task->co, 0);
   lua_xmove(L, task->co, 1);
   end(task, TASK_FAILED);
@@ -139,7 +155,7 @@ static void cancel(struct task *task) {
   stop_waiting(task);
   list_remove(&task->link);
   task->phase = TASK_CANCELLING;
-  int status = lua_resetthread(task->co);
+  int status = close_coroutine(task);
   if (!killing && hook_end_kill(vm)) {
     end_killed(task);
   } else if (status == LUA_OK) {
@@ -164,13 +180,16 @@ static void after_yield(struct task *task, int values_count) {
 
 static void step(struct script_vm *vm, struct task *task) {
   struct task *previous = vm->current;
+  const struct script_limits *previous_limits = vm->limits;
   vm->current = task;
+  vm->limits = limits_of(task);
   task->phase = TASK_RUNNING;
   int results_count = 0;
   int args_count = task->args_count;
   task->args_count = 0;
   int status = script_resume(vm, task->co, args_count, &results_count);
   vm->current = previous;
+  vm->limits = previous_limits;
   if (hook_end_kill(vm)) {
     stop_waiting(task);
     end_killed(task);
@@ -375,5 +394,12 @@ struct task *task_spawn(lua_State *L, int args_count) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, task);
   list_push_back(&vm->tasks, &task->all);
   make_ready(task);
+  return task;
+}
+
+struct task *task_spawn_limited(lua_State *L, const struct script_limits *limits, int args_count) {
+  struct task *task = task_spawn(L, args_count);
+  task->limited = true;
+  task->limits = *limits;
   return task;
 }

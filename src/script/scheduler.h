@@ -14,6 +14,8 @@ enum { WAIT_NESTING_MAX = 16 }; /* each level costs C stack of Lua, which has 20
 
 /* A task from the function and the `args_count` values at the top of L's stack; leaves its handle there instead. */
 struct task *task_spawn(lua_State *L, int args_count);
+/* The same with limits, which are copied. */
+struct task *task_spawn_limited(lua_State *L, const struct script_limits *limits, int args_count);
 /* The coroutine. */
 lua_State *task_state(const struct task *task);
 /* True when L is the running task itself and may yield to the scheduler. */

@@ -1,0 +1,114 @@
+--- The consoles that are attached to a node, and what they share.
+--
+--     local sessions = require "kvserver.console.node.sessions"
+--     local console <close> = sessions.new { node = node, config = config }
+--     local session, answer = console:attach(outlet, { version = "0.1.0" })
+local json = require "kvserver.json"
+local loop = require "kvserver.loop"
+local session = require "kvserver.console.node.session"
+local standard = require "kvserver.console.node.standard"
+local uv = require "luv"
+local version = require "kvserver.version"
+
+local M = {}
+
+--- What the statements of all consoles together may make Lua hold, beside what it held before the first one came.
+M.MEMORY_BYTES_MAX = 32 << 20
+
+local STATUS_MS <const> = 200 -- how often it is looked whether the node's role changed
+
+local Sessions = {}
+Sessions.__index = Sessions
+
+local function identity(self)
+  local status <const> = self.node:status()
+  return { id = self.config.id, role = status.role, term = status.term, leader_id = status.leader_id }
+end
+
+local function look(self)
+  local now <const> = identity(self)
+  for one in pairs(self.attached) do one:tell(now) end
+end
+
+local function first_came(self)
+  if not M.strings_limited then
+    M.strings_limited = true
+    loop.limit_strings(standard.string_methods)
+  end
+  self.memory_bytes_max = loop.memory_bytes() + M.MEMORY_BYTES_MAX
+  self.timer:start(STATUS_MS, STATUS_MS, function() look(self) end)
+end
+
+local function member_count(config)
+  local count = 0
+  for _ in pairs(config.peers or { [config.id] = true }) do count = count + 1 end
+  return count
+end
+
+local function greeting(self, id)
+  local seconds <const>, microseconds = uv.gettimeofday()
+  local about <const> = identity(self) -- a table of its own: the session keeps another
+  about.session, about.version, about.pid = id, version, uv.os_getpid()
+  about.members, about.faults = member_count(self.config), self.config.enable_faults == true
+  about.time_ms = seconds * 1000 + microseconds // 1000
+  return about
+end
+
+--- Attaches a console. Raises what is wrong with what it says of itself.
+-- @tparam table outlet what its session writes to: see kvserver.console.node.session
+-- @tparam ?table about `rw`, `user`, `pid`, `limit` (false: statements without limits), all of them optional
+-- @return the session
+-- @treturn table what the node answers
+function Sessions:attach(outlet, about)
+  if type(about) ~= "table" then error("attach: expected an object that says who attaches", 0) end
+  local pid <const> = math.tointeger(about.pid)
+  if self.count == 0 then first_came(self) end
+  self.last_id, self.count = self.last_id + 1, self.count + 1
+  local attached <const> = session.new {
+    id = self.last_id, user = type(about.user) == "string" and about.user or "", pid = pid or 0,
+    rw = about.rw == true, limited = about.limit ~= false, memory_bytes_max = self.memory_bytes_max,
+    outlet = outlet, identity = identity(self), node = self.node, config = self.config, console = self,
+  }
+  self.attached[attached] = true
+  return attached, greeting(self, attached.id)
+end
+
+--- Ends a session. Any number of times.
+-- @param attached of `attach`
+function Sessions:detach(attached)
+  if not self.attached[attached] then return end
+  self.attached[attached] = nil
+  self.count = self.count - 1
+  if self.count == 0 then self.timer:stop() end
+  attached:close()
+end
+
+--- The line that says that the node goes.
+-- @tparam string why
+-- @treturn string
+function M.end_line(why)
+  return json.encode { event = "end", why = why } .. "\n"
+end
+
+--- Ends all of them.
+function Sessions:close()
+  if self.closed then return end
+  self.closed = true
+  for one in pairs(self.attached) do self:detach(one) end
+  self.timer:close()
+end
+
+Sessions.__close = Sessions.close
+
+--- Makes the place for consoles of a node.
+-- @tparam table options `node` (a kvserver.server), `config` (complete, of kvserver.config), `restart` and `stop`
+-- (functions that have the process do that; absent where there is no such process)
+-- @return it, a `<close>` value
+function M.new(options)
+  return setmetatable({
+    node = options.node, config = options.config, restart = options.restart, stop = options.stop,
+    timer = uv.new_timer(), attached = {}, count = 0, last_id = 0, shared = {},
+  }, Sessions)
+end
+
+return M

@@ -1,0 +1,136 @@
+--- The standard library as a statement of a console has it: copies that cannot harm the node.
+--
+--     local standard = require "kvserver.console.node.standard"
+--     local environment = standard.new()
+--
+-- There is no io, debug, package, require, dofile, loadfile; os tells the time and no more. Nothing here runs long
+-- inside C, where nothing can interrupt it: what takes a text or a list has a limit that its error names. A pattern on a
+-- text within the limit can still take long, when its repetitions can match the same bytes in many ways ("(.-).-(.-)b").
+-- There are no finalizers: they would run where nothing interrupts them, whenever the collector pleases.
+local M = {}
+
+--- Limits of one call.
+M.PATTERN_SUBJECT_BYTES_MAX = 65536
+M.PLAIN_SUBJECT_BYTES_MAX = 1 << 20
+M.REPEATED_BYTES_MAX = 4 << 20
+M.SORTED_ITEMS_MAX = 100000
+M.MOVED_ITEMS_MAX = 1000000
+
+local function copy(library, names)
+  local copied <const> = {}
+  for name in names:gmatch("%S+") do copied[name] = library[name] end
+  return copied
+end
+
+-- ---- strings ----
+
+local function check_subject(name, subject, max)
+  if (type(subject) == "string" or type(subject) == "number") and #tostring(subject) > max then
+    error(("string.%s: a text of up to %d bytes, which is what the console lets it look at: take pieces with sub")
+      :format(name, max), 3)
+  end
+end
+
+local function matching(name)
+  local f <const> = string[name]
+  return function(subject, ...)
+    check_subject(name, subject, M.PATTERN_SUBJECT_BYTES_MAX)
+    return f(subject, ...)
+  end
+end
+
+local function find(subject, pattern, init, plain)
+  check_subject("find", subject, plain and M.PLAIN_SUBJECT_BYTES_MAX or M.PATTERN_SUBJECT_BYTES_MAX)
+  return string.find(subject, pattern, init, plain)
+end
+
+-- What is too long for the node's memory fails as it would, without being made.
+local function rep(text, count, separator)
+  local bytes <const> = #tostring(text) + #tostring(separator or "")
+  local times <const> = math.tointeger(tonumber(count))
+  if times and times > 0 and bytes > 0 and times > M.REPEATED_BYTES_MAX // bytes then
+    error(("not enough memory: string.rep makes up to %d bytes in a console"):format(M.REPEATED_BYTES_MAX), 2)
+  end
+  return string.rep(text, count, separator)
+end
+
+local function new_string()
+  local library <const> = copy(string, "byte char format len lower pack packsize reverse sub unpack upper")
+  for _, name in ipairs { "gmatch", "gsub", "match" } do library[name] = matching(name) end
+  library.find, library.rep = find, rep
+  return library
+end
+
+-- ---- tables ----
+
+local function sort(list, ...)
+  if type(list) == "table" and #list > M.SORTED_ITEMS_MAX then
+    error(("table.sort: up to %d items in a console"):format(M.SORTED_ITEMS_MAX), 2)
+  end
+  return table.sort(list, ...)
+end
+
+local function move(from, first, last, ...)
+  if math.type(first) == "integer" and math.type(last) == "integer" and last >= first
+    and (last - first >= M.MOVED_ITEMS_MAX or last - first < 0) then
+    error(("table.move: up to %d items in a console"):format(M.MOVED_ITEMS_MAX), 2)
+  end
+  return table.move(from, first, last, ...)
+end
+
+local function new_table()
+  local library <const> = copy(table, "concat insert pack remove unpack")
+  library.sort, library.move = sort, move
+  return library
+end
+
+-- ---- the rest ----
+
+-- That of a string is everybody's.
+local function get_metatable(subject)
+  if type(subject) == "table" then return getmetatable(subject) end
+end
+
+local function set_metatable(subject, metatable)
+  if type(metatable) == "table" and rawget(metatable, "__gc") ~= nil then
+    error("setmetatable: there are no finalizers in a console", 2)
+  end
+  return setmetatable(subject, metatable)
+end
+
+local function collect_garbage(what)
+  if what ~= nil and what ~= "count" and what ~= "step" then
+    error('collectgarbage: the console has "count" and "step"; the collector works by itself', 2)
+  end
+  return collectgarbage(what or "step")
+end
+
+-- What `load` of this environment is: text, in the environment itself unless another is given.
+local function loader(environment)
+  return function(chunk, name, _, given, ...)
+    if select("#", ...) > 0 then error("load: expected a chunk, a name, a mode and an environment", 2) end
+    return load(chunk, name, "t", given == nil and environment or given)
+  end
+end
+
+--- The methods of strings, as a table that nobody changes: see limit_strings of kvserver.loop.
+M.string_methods = new_string()
+
+--- A new environment, with nothing in it that another has, but functions.
+-- @treturn table
+function M.new()
+  local environment <const> = copy(_G, "_VERSION assert error ipairs next pairs pcall rawequal rawget rawlen rawset "
+    .. "select tonumber tostring type xpcall")
+  environment._G = environment
+  environment.getmetatable, environment.setmetatable = get_metatable, set_metatable
+  environment.collectgarbage, environment.load = collect_garbage, loader(environment)
+  environment.string, environment.table = new_string(), new_table()
+  environment.coroutine = copy(coroutine, "close create isyieldable resume running status wrap yield")
+  environment.utf8 = copy(utf8, "char charpattern codepoint codes len offset")
+  environment.os = copy(os, "clock date difftime time")
+  environment.math = copy(math, "abs acos asin atan ceil cos deg exp floor fmod huge log max maxinteger min mininteger "
+    .. "modf pi rad random sin sqrt tan tointeger type ult")
+  return environment
+end
+
+return M
