@@ -19,11 +19,15 @@ local function fail(why, code)
   os.exit(code, true)
 end
 
-local function attach(path, given, terminal)
-  local node <const>, why = connection.open(path, {
+local function connection_options(given, terminal)
+  return {
     rw = given.rw, yes = given.yes, no_limit = given.no_limit, terminal = terminal,
     timeout_ms = given.timeout_s and math.ceil(given.timeout_s * 1000),
-  })
+  }
+end
+
+local function attach(path, options)
+  local node <const>, why = connection.open(path, options)
   if not node then fail(why, EXIT_NO_NODE) end
   if node.about.version ~= version then
     io.stderr:write(("kvserver: the node is version %s, this console %s: some things may not work\n"):format(
@@ -59,13 +63,14 @@ function M.run(list)
   if not path then fail(why, code) end
   local terminal <const> = is_terminal(STDOUT)
   local prompting <const> = given.interactive or #given.programs == 0 and terminal and is_terminal(STDIN)
-  local node <const> = attach(path, given, prompting)
+  local how <const> = connection_options(given, prompting)
+  local node <const> = attach(path, how)
   local colour <const> = terminal and not os.getenv "NO_COLOR" and os.getenv "TERM" ~= "dumb"
   local made <const> = session.new(node, {
     format = given.format, terminal = terminal, colour = colour, timeout_s = given.timeout_s, rw = given.rw,
   })
   set_words(node, given.words)
-  if prompting then return os.exit(require("kvserver.console.terminal").run(made, given), true) end
+  if prompting then return os.exit(require("kvserver.console.terminal").run(made, given, how), true) end
   os.exit(batch.run(made, given), true)
 end
 

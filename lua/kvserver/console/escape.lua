@@ -1,5 +1,5 @@
---- Bytes as text that a terminal may get: nothing in it moves the cursor, rings, changes colours, or turns the direction
--- of what stands beside it.
+--- Bytes as text that a terminal may get: nothing in it moves the cursor, rings, changes colours, or turns the
+-- direction of what stands beside it.
 --
 --     escape.text("a\27[31m\255")          --> "a\\x1b[31m\\xff"
 --     escape.text("two\nlines", true)      --> as it is

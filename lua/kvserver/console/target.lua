@@ -24,8 +24,8 @@ end
 
 local function check_length(path)
   if #path <= PATH_BYTES_MAX then return path end
-  return nil, ("%s: the path of a Unix socket has up to %d bytes, and this has %d: go to a directory nearer to it"):format(
-    path, PATH_BYTES_MAX, #path), M.USAGE
+  return nil, ("%s: the path of a Unix socket has up to %d bytes, and this has %d: go to a directory nearer to it")
+    :format(path, PATH_BYTES_MAX, #path), M.USAGE
 end
 
 local function no_such(target)

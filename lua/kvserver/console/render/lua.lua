@@ -5,8 +5,8 @@ local M = {}
 
 local WIDTH <const> = 100
 local RESERVED <const> = {}
-for word in ("and break do else elseif end false for function goto if in local nil not or repeat return then true until "
-  .. "while"):gmatch "%a+" do RESERVED[word] = true end
+for word in ("and break do else elseif end false for function goto if in local nil not or repeat return then true "
+  .. "until while"):gmatch "%a+" do RESERVED[word] = true end
 
 local ESCAPES <const> = { ["\""] = "\\\"", ["\\"] = "\\\\", ["\n"] = "\\n", ["\t"] = "\\t", ["\r"] = "\\r" }
 

@@ -81,12 +81,19 @@ local function grid(list, columns, style)
   return table.concat(lines, "\n")
 end
 
+local function has_leaves_only(value)
+  for _, item in ipairs(value.kind == "list" and value or value.values) do
+    if leaf.is_table(item) then return false end
+  end
+  return true
+end
+
 -- Nothing in it that has parts itself, but for short lists and records of leaves, which fit behind their key.
 local function is_flat(record, style)
   for _, value in ipairs(record.values) do
-    if leaf.is_table(value) and editline.width(leaf.text(value)) > (style.columns or COLUMNS_DEFAULT) // 2 then
-      return false
-    end
+    local fits <const> = not leaf.is_table(value) or has_leaves_only(value)
+      and editline.width(leaf.text(value)) <= (style.columns or COLUMNS_DEFAULT) // 2
+    if not fits then return false end
   end
   return true
 end
