@@ -473,6 +473,7 @@ void line_editor_print(struct line_editor *editor, struct bytes text) {
 }
 
 void line_editor_resize(struct line_editor *editor) {
+  if (editor->reading) clear_line(editor);
   el_resize(editor->el);
   if (editor->reading) show_line(editor);
 }
