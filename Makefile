@@ -21,8 +21,8 @@ ARGS ?=
 DEBIAN := $(shell . /etc/os-release 2>/dev/null && echo $$VERSION_ID)
 # Debian 12 ships llhttp's C sources with node-llhttp; newer releases have a library.
 LLHTTP_PACKAGE := $(if $(filter 12,$(DEBIAN)),node-llhttp,libllhttp-dev)
-PACKAGES := gcc libc6-dev liblua5.4-dev lua-luv-dev libuv1-dev libyajl-dev libxxhash-dev $(LLHTTP_PACKAGE) \
-            lua-argparse curl
+PACKAGES := gcc libc6-dev liblua5.4-dev lua-luv-dev libuv1-dev libyajl-dev libxxhash-dev libedit-dev \
+            $(LLHTTP_PACKAGE) lua-argparse curl
 TEST_PACKAGES := lua-busted lua5.4
 LINT_PACKAGES := clang-format clang-tidy lua-check
 FUZZ_PACKAGES := clang libclang-rt-dev
@@ -70,7 +70,7 @@ COMPILE := $(CC) $(COMMON) $(WARNINGS) $(CFLAGS) $(SANITIZE)
 # Code of others: not ours to warn about.
 COMPILE_LLHTTP := $(CC) $(COMMON) $(CFLAGS) -O3 $(SANITIZE) -w
 LINK := $(CC) -pie -rdynamic -Wl,-z,relro,-z,now $(LDFLAGS) $(SANITIZE)
-LDLIBS := -llua5.4 -l:liblua5.4-luv.so -luv -lyajl -lxxhash -lpthread -lm
+LDLIBS := -llua5.4 -l:liblua5.4-luv.so -luv -lyajl -lxxhash -ledit -lpthread -lm
 
 # ---- what there is ----
 

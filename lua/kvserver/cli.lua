@@ -12,6 +12,8 @@ local M = {}
 local EXIT_USAGE <const> = 2
 local HELP_WIDTH <const> = 110
 
+local CONSOLE_FLAG <const> = "--console"
+
 local function usage_error(message)
   io.stderr:write("kvserver: ", message, "\nTry kvserver --help.\n")
   os.exit(EXIT_USAGE, true)
@@ -24,9 +26,10 @@ local function help_text()
     :help_max_width(HELP_WIDTH)
     :add_help(false)
     :usage("Usage: kvserver [OPTIONS]                 serve\n"
-      .. "       kvserver [OPTIONS] FILE [ARG...]   run a Lua file in the embedded VM, as `lua FILE` would")
+      .. "       kvserver [OPTIONS] FILE [ARG...]   run a Lua file in the embedded VM, as `lua FILE` would\n"
+      .. "       kvserver --console [TARGET] ...    a console on a node that runs; --console --help")
     :epilog("SIGINT and SIGTERM stop a serving node cleanly, a second signal at once. Exit codes: 0 done, 1 failed, "
-      .. "2 usage, 4 data directory refused, 130 interrupted.")
+      .. "2 usage, 3 no node for the console, 4 data directory refused, 130 interrupted.")
   for _, row in ipairs(options.rows) do
     local option
     if row.argument then
@@ -56,6 +59,7 @@ local function read_option(arguments, i)
     usage_error(("%s: unknown option (options are spelled out: --help lists them)"):format(arguments[i]))
   end
   if not row or row.name ~= name then unknown_option(name) end
+  if row.key == "console" then usage_error("--console: expected as the first argument") end
   if row.later then usage_error(("--%s: %s"):format(name, row.later)) end
   if not row.argument then
     if value then usage_error(("--%s: takes no value, got \"%s\""):format(name, value)) end
@@ -121,11 +125,21 @@ function M.finish()
   if scenario and #scenario.list > 0 then os.exit(scenario.finish(_G.arg), true) end
 end
 
+-- What stands behind --console, which is the first argument; nil when it is not.
+local function console_arguments(arguments)
+  local first <const> = arguments[1] or ""
+  if first == CONSOLE_FLAG then return table.move(arguments, 2, #arguments, 1, {}) end
+  local target <const> = first:match "^%-%-console=(.*)$"
+  return target and table.move(arguments, 2, #arguments, 2, { target })
+end
+
 --- Does what the arguments say.
 -- @tparam string program argv[0]
 -- @param ... the arguments
 function M.main(program, ...)
   local arguments <const> = { ... }
+  local for_console <const> = console_arguments(arguments)
+  if for_console then return require("kvserver.console").run(for_console) end
   local given, script_index = M.read(arguments)
   if given.help then return print(help_text()) end
   if given.version then return print("kvserver " .. version) end

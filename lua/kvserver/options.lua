@@ -193,6 +193,9 @@ M.rows = {
     help = "Let the network and the disk of this node be made to fail, over the admin socket" },
   { name = "script-memory-bytes", argument = "N", parse = integer(0, math.maxinteger), default = 0,
     help = "Memory that Lua may use; 0 = no limit" },
+  { name = "console", argument = "[TARGET] ...", parse = text, completes = "directory", flag_only = true,
+    help = "A console on a node that runs: TARGET is its data directory or its admin socket. What follows belongs to the "
+      .. "console" },
   { name = "inspect", argument = "DATA", parse = directory, completes = "directory", flag_only = true,
     help = "Show what is in a data directory, and whether a node could start from it; read-only" },
   { name = "json", parse = flag, flag_only = true, help = "With --inspect: as JSON" },
@@ -201,8 +204,6 @@ M.rows = {
   { name = "version", parse = flag, flag_only = true, help = "Print the version and exit" },
   { name = "help", parse = flag, flag_only = true, help = "Print this text and exit" },
 
-  { name = "console", argument = "[TARGET]", later = "this version has no admin console", flag_only = true,
-    optional_argument = true },
 }
 
 M.by_key = {}

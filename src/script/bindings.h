@@ -19,5 +19,6 @@ int luaopen_kvserver_sim(lua_State *L);        /* simulated worlds, linearizabil
 int luaopen_kvserver_disk(lua_State *L);       /* disks, real and simulated, as the storage uses them */
 int luaopen_kvserver_raftrpc(lua_State *L);    /* Raft over HTTP: encodings, a transport */
 int luaopen_kvserver_unixsocket(lua_State *L); /* Unix sockets to listen on, for the owner alone; datagrams */
+int luaopen_kvserver_editline(lua_State *L);   /* lines edited at the terminal, widths of texts */
 
 #endif

@@ -23,6 +23,7 @@ static const luaL_Reg bindings[] = {{"kvserver.loop", luaopen_kvserver_loop},
                                     {"kvserver.disk", luaopen_kvserver_disk},
                                     {"kvserver.raftrpc", luaopen_kvserver_raftrpc},
                                     {"kvserver.unixsocket", luaopen_kvserver_unixsocket},
+                                    {"kvserver.editline", luaopen_kvserver_editline},
                                     {"luv", luv_bridge_open},
                                     {NULL, NULL}};
 

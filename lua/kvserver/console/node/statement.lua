@@ -15,10 +15,11 @@ local function pass(...)
 end
 
 -- An expression is compiled as an argument, not as `return EXPRESSION`: that would be a tail call, and an error without
--- its place.
+-- its place. The bracket stands on the same line, unless a comment is before it: Lua counts that line.
 local function compile_expression(code, name, environment)
   if not load("return " .. code, name, "t", environment) then return nil end
-  return load("return (...)(" .. code .. "\n)", name, "t", environment)
+  return load("return (...)(" .. code .. ")", name, "t", environment)
+    or load("return (...)(" .. code .. "\n)", name, "t", environment)
     or load("return " .. code, name, "t", environment)
 end
 

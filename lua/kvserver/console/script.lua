@@ -1,0 +1,111 @@
+--- Admin scripts: programs of Lua that run here, in the console's process, and ask nodes; so they outlive a node that
+-- they restart.
+--
+-- What a script finds beside the libraries: the commands of the node that the console is attached to as functions
+-- (`status()`, `raft.transfer "n2"`, `kv.get "a"`), `eval(code, ...)`, which runs in that node, `connect(target)`,
+-- which gives the same of another node as a table (a `<close>` value), `nodes()`, the nodes of this machine,
+-- `show(value)`, which shows a value as the console does, and `arg`. What it returns is shown.
+local connection = require "kvserver.console.connection"
+local decode = require "kvserver.console.decode"
+local encode = require "kvserver.console.node.encode"
+local output = require "kvserver.console.output"
+local remote = require "kvserver.console.remote"
+local target = require "kvserver.console.target"
+local uv = require "luv"
+
+local M = {}
+
+local NODE_COLUMNS <const> = { "id", "pid", "path" }
+
+-- The files that may be meant: as it is said, then, for a name alone, among what is installed with this program.
+local function find(name)
+  if name:find("/", 1, true) or uv.fs_stat(name) then return name end
+  local installed <const> = uv.exepath():gsub("[^/]*$", "") .. "../share/kvserver/" .. name
+  return uv.fs_stat(installed) and installed or name
+end
+
+-- ---- what a script finds ----
+
+local function show(session)
+  return function(...)
+    local values <const> = encode.values(table.pack(...))
+    for _, value in ipairs(values) do session:show(decode.value(value)) end
+  end
+end
+
+local function print_line(...)
+  local parts <const> = table.pack(...)
+  for i = 1, parts.n do parts[i] = tostring(parts[i]) end
+  output.result(table.concat(parts, "\t") .. "\n")
+end
+
+local function connect(options)
+  return function(name)
+    if type(name) ~= "string" then error("connect: expected a data directory or the path of a socket", 2) end
+    local path <const>, why = target.resolve(name)
+    local node, problem
+    if path then node, problem = connection.open(path, options) end
+    if not node then error("connect: " .. (problem or why), 2) end
+    local commands <const> = remote.commands(node, options)
+    commands.about, commands.close = node.about, function() node:close() end
+    return setmetatable(commands, { __close = commands.close })
+  end
+end
+
+local function nodes()
+  local found <const> = target.nodes()
+  for i, node in ipairs(found) do
+    found[i] = setmetatable({ id = node.id, pid = node.pid, path = node.path }, { columns = NODE_COLUMNS })
+  end
+  return setmetatable(found, { columns = NODE_COLUMNS })
+end
+
+local function environment(session, name, words)
+  local options <const> = { rw = session.rw, timeout_ms = session.timeout_s and session.timeout_s * 1000 }
+  local globals <const> = remote.commands(session.node, options)
+  globals.arg = table.move(words, 1, #words, 1, { [0] = name })
+  globals.show, globals.print, globals.connect, globals.nodes = show(session), print_line, connect(options), nodes
+  return setmetatable(globals, { __index = _G })
+end
+
+-- ---- running ----
+
+-- The frames of the script alone: not those below it.
+local function own_traceback(level)
+  local text <const> = debug.traceback(nil, level + 1)
+  return (text:gsub("\n\t%[C%]: in function 'xpcall'.*$", ""):gsub("\n\t%[C%]: in function 'error'", "")
+    :gsub("\n\t[^\n]*lua/kvserver/console/[^\n]*", ""))
+end
+
+local function describe(problem)
+  local about <const> = { kind = "script", message = tostring(problem), traceback = own_traceback(2) }
+  if type(problem) == "table" and problem.traceback then
+    about.traceback = ("%s\nin node %s, %s"):format(about.traceback, problem.node, problem.traceback)
+  end
+  return about
+end
+
+--- Runs one.
+-- @param session of kvserver.console.session
+-- @tparam string name a file; "-": standard input; a name without a slash that is no file: among the installed ones
+-- @tparam {string,...} words its `arg`
+-- @treturn string as Session:evaluate
+function M.run(session, name, words)
+  local path <const> = name ~= "-" and find(name) or nil
+  local chunk <const>, problem = loadfile(path, "t", environment(session, name, words))
+  if not chunk then
+    session:complain_of { kind = "syntax", message = problem }
+    return "failed"
+  end
+  local results <const> = table.pack(xpcall(chunk, describe, table.unpack(words)))
+  if not results[1] then
+    session:complain_of(results[2])
+    return session.node.why_closed and "disconnected" or "failed"
+  end
+  for _, value in ipairs(encode.values(table.pack(table.unpack(results, 2, results.n)))) do
+    session:show(decode.value(value))
+  end
+  return "done"
+end
+
+return M

@@ -1,0 +1,125 @@
+--- Statements and what they come to: has the node run them, and shows results, output and errors in the format that is
+-- set. One per console; scripts, pipes and the prompt share it.
+--
+--     local session <const> = session.new(node, { format = "json" })
+--     local outcome <const> = session:evaluate { code = "status()", chunk = "=stdin", line = 1 }
+local escape = require "kvserver.console.escape"
+local json = require "kvserver.json"
+local output = require "kvserver.console.output"
+local render = require "kvserver.console.render"
+
+local M = {}
+
+-- Formats that another program reads: what a statement prints would not be of that format.
+local FOR_PROGRAMS <const> = { json = true, lua = true, yaml = true, csv = true, markdown = true }
+-- Formats that have no place for how many items were left out.
+local WITHOUT_CUT <const> = { csv = true, markdown = true }
+local RED <const>, NORMAL <const> = "\27[31m", "\27[0m"
+
+local Session = {}
+Session.__index = Session
+
+-- What statements print.
+function Session:printed(value)
+  local text = type(value) == "string" and value or render.value(value, self.style)
+  if self.style.terminal then text = escape.text(text, true) end
+  if not text:find "\n$" then text = text .. "\n" end
+  if FOR_PROGRAMS[self.style.format] then
+    output.note(text)
+  else
+    output.result(text)
+  end
+end
+
+--- Shows one value.
+-- @param value of kvserver.console.decode
+function Session:show(value)
+  local text <const> = render.value(value, self.style) .. "\n"
+  if self.page and self.page(text) then return end
+  output.result(text)
+  if WITHOUT_CUT[self.style.format] and type(value) == "table" and value.more then
+    self:complain(("%d more were left out"):format(value.more))
+  end
+end
+
+--- Says what is wrong, on standard error.
+-- @tparam string text
+function Session:complain(text)
+  text = self.style.terminal and escape.text(text, true) or text
+  if self.style.terminal then
+    output.note(self.style.colour and RED .. text .. NORMAL .. "\n" or text .. "\n")
+  else
+    output.note("kvserver: " .. text .. "\n")
+  end
+end
+
+--- Says how a statement failed.
+-- @tparam table reply `message`, and perhaps `kind`, `traceback`, `hint`
+function Session:complain_of(reply)
+  if self.style.format == "json" then
+    local error_object <const> = { ok = false }
+    for _, key in ipairs { "kind", "message", "traceback", "hint" } do
+      if type(reply[key]) == "string" then error_object[key] = reply[key] end
+    end
+    return output.note(json.encode(error_object) .. "\n")
+  end
+  local lines <const> = { tostring(reply.message) }
+  if type(reply.hint) == "string" then lines[#lines + 1] = reply.hint end
+  if type(reply.traceback) == "string" then lines[#lines + 1] = reply.traceback end
+  self:complain(table.concat(lines, "\n"))
+end
+
+-- Without a reply.
+local function no_reply(self, why)
+  if why == "timeout" then
+    self:complain_of { kind = "timeout", message = ("timeout: it took more than %g s"):format(self.timeout_s) }
+    return "failed"
+  end
+  self:complain_of { kind = "disconnected", message = ("%s: %s"):format(self.node.path, why) }
+  return "disconnected"
+end
+
+--- Has the node run a statement, and shows what it comes to. Waits.
+-- @tparam table source `code`, `chunk` (how Lua calls it: "=stdin"), `line` (number of its first line there)
+-- @treturn string "done", "failed", "cancelled", or "disconnected"
+function Session:evaluate(source)
+  local reply <const>, why = self.node:request({
+    ["do"] = "eval", code = source.code, chunk = source.chunk, line = source.line, rw = self.rw,
+  }, self.timeout_s and self.timeout_s * 1000)
+  if not reply then return no_reply(self, why) end
+  if reply.ok then
+    for _, value in ipairs(reply.values) do self:show(value) end
+  else
+    self:complain_of(reply)
+  end
+  if self.timing then
+    output.note(("(%.1f ms in the node, %.1f ms in all)\n"):format(tonumber(reply.ms) or 0, reply.round_ms))
+  end
+  return reply.ok and "done" or reply.kind == "cancelled" and "cancelled" or "failed"
+end
+
+--- Goes on with another connection.
+-- @param node of kvserver.console.connection
+function Session:use(node)
+  self.node = node
+  node.on_print = function(value) self:printed(value) end
+end
+
+--- Makes one.
+-- @param node of kvserver.console.connection
+-- @tparam table settings `format`; `terminal` (true: results go to one), `colour`, `columns` (its width); `timeout_s`;
+-- `rw`; `page` (a function that may take a long text, and then returns true)
+-- @return the session: `style` (as of kvserver.console.render), `timing`, `rw` and `timeout_s` may be changed
+function M.new(node, settings)
+  local self <const> = setmetatable({
+    timeout_s = settings.timeout_s, rw = settings.rw or false, page = settings.page, timing = false,
+    style = {
+      format = settings.format or "auto", terminal = settings.terminal or false, colour = settings.colour or false,
+      columns = settings.columns, thousands = settings.terminal or false,
+    },
+  }, Session)
+  self:use(node)
+  return self
+end
+
+return M
