@@ -105,6 +105,9 @@ void api_write_text(struct http_exchange *exchange, const char *content_type, st
  * not_leader; NULL elsewhere. */
 void api_write_error(struct httpapi *api, struct http_exchange *exchange, enum err_code code, const char *text,
                      uint64_t index, const struct leader_hint *hint, const struct buffer *target);
+/* 503 not_ready: reason, how many entries it is behind by (0: says nothing), and what to do. */
+void api_write_not_ready(struct httpapi *api, struct http_exchange *exchange, const struct raft_unready *unready,
+                         uint64_t behind);
 /* 405; `allow` lists the methods that the path has. */
 void api_write_not_allowed(struct httpapi *api, struct http_exchange *exchange, struct bytes allow);
 /* Answers a call that DistributedKV refused or that ended without a result. `why` may be NULL. */
