@@ -198,6 +198,16 @@ describe("a storm of one event", function()
     assert.matches("level=warn module=m event=storm suppressed_lines=50\n", text)
   end)
 
+  it("is summed up before the next line of any event, once its window is over", function()
+    local text = run([[
+      local probe = require("spec.support.http").native "log_probe"
+      for _ = 1, 120 do probe.pass("warn", "m", "storm", 1) end -- just after the machine came up
+      log.write("info", "m", "other")
+      log.write("info", "m", "other")]]).stderr
+    local other <const> = "ts=%S+ level=info module=m event=other\n"
+    assert.matches("^ts=%S+ level=warn module=m event=storm suppressed_lines=20\n" .. other .. other .. "$", text)
+  end)
+
   it("may begin anew when its window is over, and what was left out is told once", function()
     local probe = http.native "log_probe"
     local MODULE <const>, WINDOW_MS <const> = "of the spec", 10000

@@ -326,16 +326,20 @@ describe("what a node says of itself", function()
     assert.equal('{"ok":true,"id":"n1","role":"candidate","term":7,"leader_id":""}', node:ask("GET /healthz").body)
     local reply = node:ask("GET /readyz")
     assert.equal(503, reply.status)
-    assert.equal(http.error_body("not_ready", "no leader is known"), reply.body)
+    assert.equal(http.error_body("not_ready", "no leader is known; try again", ',"reason":"no_leader"'), reply.body)
   end)
 
   it("is not ready with a reason", function()
     local fake = fake_node.create()
     fake:set_hint("n2", "127.0.0.1:7002")
-    fake:set_not_ready("17 entries behind")
+    fake:set_not_ready("it dreams")
     local node <close> = http.node(nil, fake)
-    assert.equal(http.error_body("not_ready", "17 entries behind"), node:ask("GET /readyz").body)
+    assert.equal(http.error_body("not_ready", "it dreams; wait", ',"reason":"of_the_spec"'),
+      node:ask("GET /readyz").body)
     assert.equal(200, node:ask("GET /livez").status)
+    fake:set_not_ready("it dreams", 17)
+    assert.equal(http.error_body("not_ready", "it dreams, 17 entries behind; wait",
+      ',"reason":"of_the_spec","behind":17'), node:ask("GET /readyz").body)
   end)
 
   it("shows its peers", function()

@@ -207,7 +207,9 @@ describe("a cluster without a majority", function()
     local response = client:http("PUT", "/kv/a", { body = '{"value":"2"}' })
     assert.same({ 503, "1" }, { response.status, response.headers["retry-after"] })
     local not_ready = client:readyz()
-    assert.same({ 503, "not_ready", "no leader is known" }, { not_ready.status, not_ready.err_code, not_ready.err_msg })
+    assert.same({ 503, "not_ready", "no_leader", "no leader is known; if this lasts, less than a majority of the " ..
+      "members runs and can be reached" },
+      { not_ready.status, not_ready.err_code, not_ready.reason, not_ready.err_msg })
     assert.is_true(client:healthz().ok)
   end)
 

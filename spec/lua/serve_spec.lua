@@ -112,7 +112,7 @@ describe("a node whose stderr nobody reads", function()
     assert.equal(2, storm())
     assert.matches("^x+$", fifo:drain())
     assert.equal(2, storm())
-    assert.matches("^ts=%S+ level=warn module=http event=\"too many connections\" limit=1 dropped_lines=2\n$",
+    assert.matches("^ts=%S+ level=warn module=http event=too_many_connections limit=1 dropped_lines=2\n$",
       fifo:drain())
     node:kill("sigterm")
     assert.equal(0, assert(node:wait(20000)).code)

@@ -460,15 +460,15 @@ return {
     bug = "a sync of the log that failed counts as done",
     expect = { "disk", "acknowledgement" },
     edits = { { STORE .. "wal_job.c",
-      "  return status == STATUS_OK ? disk->ops->sync(disk, job->file, &job->err) : status;",
-      "  if (status == STATUS_OK) (void)disk->ops->sync(disk, job->file, &job->err);\n  return status;" } },
+      "  status = job->disk->ops->sync(job->disk, job->file, &job->err);",
+      "  (void)job->disk->ops->sync(job->disk, job->file, &job->err);" } },
   },
   {
     name = "job-without-sync", seen = "etcd#14370",
     bug = "a batch counts as durable once it is written",
     expect = { "disk" },
     edits = { { STORE .. "wal_job.c",
-      "  return status == STATUS_OK ? disk->ops->sync(disk, job->file, &job->err) : status;", "  return status;" } },
+      "  status = job->disk->ops->sync(job->disk, job->file, &job->err);\n", "" } },
   },
   {
     name = "segment-without-sync", seen = "etcd#14370",
@@ -758,5 +758,32 @@ return {
     edits = { { CORE .. "raft.c",
       "  return members_count >= quorum && (proven_count > minority || members_count > 2 * minority);",
       "  return members_count >= quorum && (proven_count + minority > 0);" } },
+  },
+
+  -- ---- what is seen from outside ----
+  {
+    name = "histogram-not-cumulative", seen = "zilla#278",
+    bug = "a bucket of a histogram counts only its own",
+    spec = "spec/metrics/text_spec.lua",
+    expect = { "has histograms whose buckets are cumulative, and end with all" },
+    edits = { { "src/metrics/text.c", "    cumulative += histogram->buckets[i];",
+      "    cumulative = histogram->buckets[i];" } },
+  },
+  {
+    name = "ready-by-own-commit", seen = "arcadedb#7131",
+    bug = "a member is caught up with what it knows itself, not with its leader",
+    spec = "spec/raft/node/ready_spec.lua",
+    expect = { "that was away is not ready until it has applied what was committed meanwhile" },
+    edits = { { NODE .. "node_ready.c",
+      "  uint64_t commit = node->heard_commit > node->core.commit_index ? node->heard_commit "
+        .. ": node->core.commit_index;",
+      "  uint64_t commit = node->core.commit_index;" } },
+  },
+  {
+    name = "log-waits-for-pipe", seen = "clice#514",
+    bug = "a line of the log waits until somebody reads stderr",
+    spec = "spec/base/log_spec.lua",
+    expect = { "does not block on a full pipe, but drops lines and says later how many" },
+    edits = { { "src/base/log_sink.c", "O_WRONLY | O_NONBLOCK | O_NOCTTY", "O_WRONLY | O_NOCTTY" } },
   },
 }

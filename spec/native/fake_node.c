@@ -50,6 +50,7 @@ struct fake {
   struct raft_status status;
   char role[32];
   char not_ready[128];
+  struct raft_unready unready;
 };
 
 static const enum status statuses[] = {STATUS_OK,        STATUS_INVALID,    STATUS_TOO_LARGE, STATUS_NOT_LEADER,
@@ -130,7 +131,7 @@ static void fake_status(struct raft_node *node, struct raft_status *out) {
   const struct fake *fake = fake_of(node);
   *out = fake->status;
   out->role = fake->role;
-  out->not_ready = fake->not_ready[0] == '\0' ? NULL : fake->not_ready;
+  out->unready = fake->not_ready[0] == '\0' ? NULL : &fake->unready;
 }
 
 static const struct raft_node_ops fake_ops = {.propose = fake_propose,
@@ -226,10 +227,12 @@ static int set_role(lua_State *L) {
   return 0;
 }
 
-/* set_not_ready(text): without an argument it is ready. */
+/* set_not_ready(text [, behind]): without an argument it is ready. */
 static int set_not_ready(lua_State *L) {
   struct fake *fake = check_fake(L);
   copy_text(L, 2, fake->not_ready, sizeof fake->not_ready);
+  fake->unready = (struct raft_unready){"of_the_spec", fake->not_ready, "wait"};
+  fake->status.behind = (uint64_t)luaL_optinteger(L, 3, 0);
   return 0;
 }
 

@@ -155,7 +155,9 @@ describe("a node on a data directory", function()
     assert.equal(waiting:join(), node.server:wait_failed())
     assert.equal(503, put(node, "a", "v").status)
     local not_ready = node:ask("GET /readyz")
-    assert.same({ 503, http.error_body("not_ready", "its storage failed") }, { not_ready.status, not_ready.body })
+    assert.same({ 503, http.error_body("not_ready",
+      "its storage failed; its log says why; restart it when the disk is mended, or let a new member take its place",
+      ',"reason":"storage_failed"') }, { not_ready.status, not_ready.body })
     assert.equal(200, node:ask("GET /livez").status)
   end)
 end)
@@ -233,7 +235,9 @@ describe("kvserver with a data directory", function()
     assert.equal("disk_full", refused.err_code)
     assert.equal(100000, #node.client:get("k1").value)
     local not_ready = node.client:readyz()
-    assert.same({ 503, "not_ready", "its disk is full" }, { not_ready.status, not_ready.err_code, not_ready.err_msg })
+    assert.same({ 503, "not_ready", "disk_full",
+      "its disk is full; free some space, writes come back by themselves; reads go on" },
+      { not_ready.status, not_ready.err_code, not_ready.reason, not_ready.err_msg })
     assert.is_true(node.client:healthz().ok)
     local full = node.client:status()
     process.run { args = { "prlimit", "--pid", tostring(node.pid), "--fsize=unlimited" } }

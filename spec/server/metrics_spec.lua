@@ -112,7 +112,7 @@ describe("GET /metrics", function()
     assert.equal(5 * 5, page:value "kvserver_state_bytes")
     assert.equal(1, page:value "kvserver_state_clients")
     assert.equal(1, page:value 'kvserver_raft_role{role="leader"}')
-    assert.equal(1, page:value "kvserver_raft_ready")
+    assert.equal(1, page:value "kvserver_ready")
   end)
 
   it("counts snapshots, and segments of the log", function()

@@ -235,3 +235,23 @@ describe("transfer", function()
     assert.same({ nil, "invalid" }, { c.servers[leader]:transfer(leader) })
   end)
 end)
+
+describe("a node that stops", function()
+  -- A leader that hands over to a member that is gone just now takes an election timeout for it.
+  it("is not ready, and says so for as long as it answers", function()
+    local c <close> = nodes.cluster()
+    local leader, others = c:wait_leader()
+    local connection = c:connect(leader)
+    connection:send(http.request "GET /readyz")
+    assert.equal(200, connection:receive().status)
+    for _, other in ipairs(others) do c:crash(other) end
+    local stopping = task.spawn(function() return c.servers[leader]:stop(1000) end)
+    task.yield()
+    connection:send(http.request "GET /readyz" .. http.request "GET /livez")
+    local reply = connection:receive()
+    assert.same({ 503, http.error_body("not_ready", "it is stopping; ask another member", ',"reason":"stopping"') },
+      { reply.status, reply.body })
+    assert.equal(200, connection:receive().status)
+    assert.is_true(stopping:join())
+  end)
+end)

@@ -6,6 +6,8 @@ local client = require "kvserver.client"
 local cluster = require "kvserver.cluster"
 local config_file = require "kvserver.config_file"
 local directory = require "spec.support.directory"
+local http = require "spec.support.http"
+local nodes = require "spec.support.nodes"
 local options = require "kvserver.options"
 local process = require "kvserver.process"
 local task = require "kvserver.task"
@@ -149,5 +151,55 @@ describe("README.md", function()
       if not row.later then offered[row.name] = true end
     end
     assert.same(offered, listed)
+  end)
+
+  -- The section that tells of what can be watched.
+  local function watching()
+    return assert(read_readme():match("\n## Watching it\n(.-)\n## "))
+  end
+
+  it("lists all families of figures, and no others", function()
+    local listed, served = {}, {}
+    for row in watching():gmatch("\n(| `[^\n]*)") do
+      local kind = row:match("| (%a+) |")
+      if kind == "gauge" or kind == "counter" or kind == "histogram" then
+        for name in row:match("^| (.-) |"):gmatch("`([%w_]+)`") do listed[name] = kind end
+      end
+    end
+    local dir <close> = directory.new()
+    local c <close> = nodes.cluster()
+    local alone <close> = http.node { data = dir.path }
+    local leader <const> = c:wait_leader()
+    for _, text in ipairs { c:client(leader):http("GET", "/metrics").body, alone:ask("GET /metrics").body } do
+      for name, kind in text:gmatch("# TYPE (%S+) (%a+)\n") do served[name] = kind end
+    end
+    assert.same(served, listed)
+  end)
+
+  it("lists all events of the log, and no others", function()
+    local listed, written = {}, {}
+    for module, events in watching():gmatch("\n| (%a+) | (`[^|]*) |") do
+      for event in events:gmatch("`([%w_]+)`") do listed[module .. " " .. event] = true end
+    end
+    local sources <close> = assert(io.popen("cat src/*/*.c src/*/*/*.c lua/kvserver/*.lua | tr -s ' \\n' ' '"))
+    local text = sources:read("a")
+    for _, pattern in ipairs { 'LOG_%u+%("(%a+)", "([^"]+)"', 'log%.write%("%a+", "(%a+)", "([^"]+)"' } do
+      for module, event in text:gmatch(pattern) do
+        if not text:find(('LOG_STR("%s", "%s"'):format(module, event), 1, true) then
+          written[module .. " " .. event] = true
+        end
+      end
+    end
+    assert.same(written, listed)
+  end)
+
+  it("lists all reasons why a node is not ready, and no others", function()
+    local listed, given = {}, {}
+    for reason in watching():match("\n| reason |.-\n\n"):gmatch("\n| `([%w_]+)` |") do listed[reason] = true end
+    for _, path in ipairs { "src/raft/node_ready.c", "src/httpapi/routes_node.c" } do
+      local file <close> = assert(io.open(path))
+      for reason in file:read("a"):gmatch('struct raft_unready [%w_]+ = {%s*"([%w_]+)"') do given[reason] = true end
+    end
+    assert.same(given, listed)
   end)
 end)

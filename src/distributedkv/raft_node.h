@@ -38,6 +38,13 @@ struct raft_peer_status {
 
 enum { RAFT_PEERS_MAX = 16 };
 
+/* A reason why a node is not fit for work; static. */
+struct raft_unready {
+  const char *code;   /* a word, for programs */
+  const char *text;   /* for people */
+  const char *action; /* what to do about it */
+};
+
 struct raft_status {
   const char *role; /* "leader", "follower", "candidate"; static */
   uint64_t term;
@@ -51,7 +58,8 @@ struct raft_status {
   uint64_t snapshot_term;
   uint32_t peers_count; /* the others, not itself; filled by a leader */
   struct raft_peer_status peers[RAFT_PEERS_MAX];
-  const char *not_ready; /* NULL when ready, else why not; static */
+  const struct raft_unready *unready; /* NULL when ready, else why not */
+  uint64_t behind;                    /* entries to be applied before it is ready; 0: that is not why */
   /* Timers: since when a follower has not heard of its leader (0 when it knows none), and in how long it campaigns
    * unless it does; both 0 at a leader. */
   uint64_t leader_silent_ms;

@@ -108,6 +108,9 @@ void api_write_error(struct httpapi *api, struct http_exchange *exchange, enum e
 /* An error whose answer is elsewhere: `location` is a URI that holds no CR and no LF. */
 void api_write_redirect(struct httpapi *api, struct http_exchange *exchange, enum err_code code, const char *text,
                         struct bytes location);
+/* 503 not_ready: reason, how many entries it is behind by (0: says nothing), and what to do. */
+void api_write_not_ready(struct httpapi *api, struct http_exchange *exchange, const struct raft_unready *unready,
+                         uint64_t behind);
 /* 405; `allow` lists the methods that the path has. */
 void api_write_not_allowed(struct httpapi *api, struct http_exchange *exchange, struct bytes allow);
 /* Answers a call that DistributedKV refused or that ended without a result. `why` may be NULL. */

@@ -3,8 +3,11 @@
 #include "httpapi/api.h"
 #include "types/json.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+
+enum { UNREADY_TEXT_MAX = 256 };
 
 static const char json_type[] = "application/json";
 static const char raw_type[] = "application/octet-stream";
@@ -148,6 +151,20 @@ void api_write_redirect(struct httpapi *api, struct http_exchange *exchange, enu
   buffer_append_bytes(&api->extra, location);
   buffer_append_text(&api->extra, "\r\n");
   http_exchange_reply(exchange, http_status_of(code), json_type, buffer_view(&api->extra), buffer_view(&api->reply));
+}
+
+void api_write_not_ready(struct httpapi *api, struct http_exchange *exchange, const struct raft_unready *unready,
+                         uint64_t behind) {
+  char text[UNREADY_TEXT_MAX];
+  char by[UNREADY_TEXT_MAX] = "";
+  if (behind > 0) snprintf(by, sizeof by, ", %" PRIu64 " entries behind", behind);
+  snprintf(text, sizeof text, "%s%s; %s", unready->text, by, unready->action);
+  buffer_clear(&api->reply);
+  append_error(&api->reply, ERR_NOT_READY, text);
+  buffer_append_format(&api->reply, ",\"reason\":\"%s\"", unready->code);
+  if (behind > 0) buffer_append_format(&api->reply, ",\"behind\":%" PRIu64, behind);
+  buffer_append_byte(&api->reply, '}');
+  api_write_json(api, exchange, http_status_of(ERR_NOT_READY), 0, "", buffer_view(&api->reply));
 }
 
 void api_write_not_allowed(struct httpapi *api, struct http_exchange *exchange, struct bytes allow) {

@@ -35,6 +35,9 @@ void route_healthz(struct httpapi *api, const struct http_message *request, stru
   write_health(api, exchange, &raft, &hint);
 }
 
+static const struct raft_unready stopping = {"stopping", "it is stopping", "ask another member"};
+static const struct raft_unready no_leader = {"no_leader", "no leader is known", "try again"};
+
 void route_readyz(struct httpapi *api, const struct http_message *request, struct http_exchange *exchange) {
   struct raft_status raft;
   struct kvsm_stats stats;
@@ -42,12 +45,12 @@ void route_readyz(struct httpapi *api, const struct http_message *request, struc
   (void)request;
   dkv_status(api->dkv, &raft, &stats);
   dkv_leader_hint(api->dkv, &hint);
-  const char *not_ready = raft.not_ready;
-  if (not_ready == NULL && hint.leader_id[0] == '\0') not_ready = "no leader is known";
-  if (not_ready == NULL)
+  const struct raft_unready *unready = api->stopping ? &stopping : raft.unready;
+  if (unready == NULL && hint.leader_id[0] == '\0') unready = &no_leader;
+  if (unready == NULL)
     write_health(api, exchange, &raft, &hint);
   else
-    api_write_error(api, exchange, ERR_NOT_READY, not_ready, 0, NULL, NULL);
+    api_write_not_ready(api, exchange, unready, api->stopping ? 0 : raft.behind);
 }
 
 static void append_raft(struct buffer *out, const struct raft_status *raft, const struct leader_hint *hint) {

@@ -201,7 +201,7 @@ static void end_of_turn(struct io_hook *hook) {
 
 static void log_overload(struct http_server *server) {
   if (!server->overload_logged) {
-    LOG_WARN("http", "too many connections", LOG_U64("limit", server->connections_max));
+    LOG_WARN("http", "too_many_connections", LOG_U64("limit", server->connections_max));
   }
   server->overload_logged = true;
 }

@@ -46,8 +46,7 @@ static void on_retry(void *context) {
 
 static void pause_accepting(struct io_listener *listener, int error) {
   if (!listener->warned) {
-    LOG_WARN("io", "accept failed, trying again", LOG_STR("why", io_error_text(error)),
-             LOG_U64("retry_ms", ACCEPT_RETRY_MS));
+    LOG_WARN("io", "accept_failed", LOG_STR("why", io_error_text(error)), LOG_U64("retry_ms", ACCEPT_RETRY_MS));
   }
   listener->warned = true;
   uv_poll_stop(&listener->poll);

@@ -118,23 +118,11 @@ static void fill_timers(const struct raftnode *node, struct raft_status *out) {
   if (core->election_deadline_ms > node->now_ms) out->campaign_in_ms = core->election_deadline_ms - node->now_ms;
 }
 
-/* A node that is ready counts: it may vote on all it should know, and whoever leads may be lost. */
-static const char *why_not_ready(const struct raftnode *node) {
-  const struct raft *core = &node->core;
-  bool leads = core->role == RAFT_LEADER;
-  if (node->failed) return "its storage failed";
-  if (core->disk_full) return "its disk is full";
-  if (core->leader == RAFT_NODE_NONE) return "no leader is known";
-  if (leads && core->commit_index < core->term_first_index) return "it leads, but has not committed anything yet";
-  if (!core->hard_state.proven) return "it has not been brought up to date since it lost its state";
-  if (!leads && core->verified_index < core->commit_index) return "it is catching up";
-  if (node->last_applied < core->commit_index) return "it is still applying committed entries";
-  return NULL;
-}
-
 static void node_status(struct raft_node *base, struct raft_status *out) {
   const struct raftnode *node = raftnode_of(base);
   const struct raft *core = &node->core;
+  uint64_t behind;
+  const struct raft_unready *unready = raftnode_unready(node, &behind);
   *out = (struct raft_status){.role = raft_role_name(core->role),
                               .term = core->hard_state.term,
                               .commit_index = core->commit_index,
@@ -144,7 +132,8 @@ static void node_status(struct raft_node *base, struct raft_status *out) {
                               .last_term = core->last_term,
                               .snapshot_index = node->snapshot.index,
                               .snapshot_term = node->snapshot.term,
-                              .not_ready = why_not_ready(node)};
+                              .unready = unready,
+                              .behind = behind};
   if (core->hard_state.voted_for != RAFT_NODE_NONE) {
     memcpy(out->voted_for, node->options.cluster->members[core->hard_state.voted_for].id, sizeof out->voted_for);
   }
@@ -278,6 +267,7 @@ static void receive_core(struct raftnode *node, const struct raft_message *messa
   }
   struct raft_event event = {.type = RAFT_EVENT_MESSAGE, .message = &parsed};
   raftnode_step(node, &event, entries, token);
+  raftnode_hear_commit(node, message);
   if (message->type == RAFT_INSTALL_REPLY) raftnode_receive_install_reply(node, message);
 }
 
@@ -389,6 +379,7 @@ void raftnode_turn(struct raftnode *node, uint64_t now_ms) {
     drop_held(node);
   } else {
     raftnode_apply(node);
+    raftnode_look_caught_up(node);
     if (!node->failed) raftnode_take_snapshots(node);
     if (!node->failed) raftnode_drop_incoming(node);
     raftnode_confirm_reads(node);

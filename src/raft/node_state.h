@@ -22,7 +22,8 @@ enum {
   NODE_SWEEP_MS = 20,             /* how late a deadline may be noticed */
   NODE_SNAPSHOT_RETRY_MS = 1000,  /* after one that failed, taken or received */
   NODE_ROOM_MIN = 1 << 20,        /* a full disk with less room than this for entries is said to be full */
-  NODE_TIMED_BATCHES_MAX = 1024   /* appended and not committed; what comes beyond is not timed */
+  NODE_TIMED_BATCHES_MAX = 1024,  /* appended and not committed; what comes beyond is not timed */
+  NODE_READY_LAG_MAX = 4096       /* entries; who was caught up and is behind by more is so no longer */
 };
 
 _Static_assert((int)NODE_UNCOMMITTED_BYTES_MAX > (int)BODY_BYTES_CAP + (int)NODE_ENTRY_BYTES,
@@ -78,7 +79,10 @@ struct raftnode {
   uint64_t core_deadline_ms;
   uint64_t sync_wanted; /* newest disk work not yet handed to a sync; 0: none */
   uint64_t last_applied;
-  bool touched; /* something came since the last turn: it must not wait for a deadline */
+  uint64_t heard_commit; /* the highest index that a leader said to be committed */
+  uint64_t heard_term;   /* of the last leader that said so; 0: none yet */
+  bool caught_up;        /* node_ready.c */
+  bool touched;          /* something came since the last turn: it must not wait for a deadline */
   bool failed;
   bool closing; /* in raftnode_destroy: whoever hears that it is over is not taken on again */
 
@@ -163,6 +167,15 @@ void raftnode_count_append(struct raftnode *node, uint64_t last_index, uint32_t 
 void raftnode_count_commits(struct raftnode *node);
 /* From raftnode_clock_us() at its start until now; nothing when there is no clock. */
 void raftnode_add_duration(const struct raftnode *node, struct histogram *histogram, uint64_t since_us);
+
+/* ---- node_ready.c ---- */
+
+/* After the core has seen a message. */
+void raftnode_hear_commit(struct raftnode *node, const struct raft_message *message);
+/* After what is committed was applied. */
+void raftnode_look_caught_up(struct raftnode *node);
+/* NULL when it is ready; *behind: entries that it still has to apply before it is, 0 when that is not why. */
+const struct raft_unready *raftnode_unready(const struct raftnode *node, uint64_t *behind);
 
 /* ---- node_write.c ---- */
 

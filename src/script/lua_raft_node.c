@@ -468,9 +468,10 @@ static int node_status(lua_State *L) {
   lua_createtable(L, 0, 16);
   set_string(L, "role", status.role);
   set_string(L, "voted_for", status.voted_for);
-  set_string(L, "not_ready", status.not_ready);
+  set_string(L, "not_ready", status.unready != NULL ? status.unready->text : NULL);
   set_string(L, "leader_id", hint.leader_id);
   set_string(L, "leader_addr", hint.leader_addr);
+  lua_raft_set_integer(L, "behind", status.behind);
   lua_raft_set_integer(L, "term", status.term);
   lua_raft_set_integer(L, "commit_index", status.commit_index);
   lua_raft_set_integer(L, "last_applied", status.last_applied);

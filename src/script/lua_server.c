@@ -252,7 +252,7 @@ static int get_status(lua_State *L) {
   set_integer(L, "last_index", status.last_index);
   set_integer(L, "snapshot_index", status.snapshot_index);
   set_integer(L, "snapshot_term", status.snapshot_term);
-  lua_pushstring(L, status.not_ready);
+  lua_pushstring(L, status.unready != NULL ? status.unready->text : NULL);
   lua_setfield(L, -2, "not_ready");
   return 1;
 }

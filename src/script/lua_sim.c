@@ -300,7 +300,7 @@ static void set_raft_status(lua_State *L, const struct raft_status *status) {
   set_integer(L, "last_term", status->last_term);
   set_integer(L, "snapshot_index", status->snapshot_index);
   set_integer(L, "snapshot_term", status->snapshot_term);
-  set_string(L, "not_ready", status->not_ready); /* nil when NULL */
+  set_string(L, "not_ready", status->unready != NULL ? status->unready->text : NULL); /* nil when NULL */
 }
 
 static int world_status(lua_State *L) {

@@ -39,6 +39,7 @@ struct member {
   struct io_timer *timer;
   uint64_t timer_ms; /* what it stands on; UINT64_MAX: it does not */
   uint32_t election_max_ms;
+  uint8_t told_leader; /* the leader that the log was told of last, RAFT_NODE_NONE: none */
 
   void (*left)(void *context); /* set while leaving */
   void *left_context;
@@ -110,6 +111,19 @@ static void arm_timer(struct member *member, uint64_t now_ms) {
     io_timer_arm(member->timer, deadline_ms - now_ms);
 }
 
+/* A node alone has nobody else to follow. */
+static void tell_leader(struct member *member) {
+  const struct raft *core = raftnode_core(member->node);
+  if (core->leader == member->told_leader || member->cluster.members_count == 1) return;
+  if (core->leader == RAFT_NODE_NONE)
+    LOG_WARN("raft", "leader_lost", LOG_STR("was", member->cluster.members[member->told_leader].id),
+             LOG_U64("term", core->hard_state.term));
+  else
+    LOG_INFO("raft", "leader_known", LOG_STR("leader", member->cluster.members[core->leader].id),
+             LOG_U64("term", core->hard_state.term));
+  member->told_leader = core->leader;
+}
+
 static void on_turn_end(struct io_hook *hook) {
   struct member *member = (struct member *)(void *)((char *)hook - offsetof(struct member, hook));
   uint64_t now_ms = io_loop_now_ms(member->loop);
@@ -118,6 +132,7 @@ static void on_turn_end(struct io_hook *hook) {
     raftnode_turn(member->node, now_ms);
   while (complete_syncs(member, now_ms));
   transporthttp_flush(member->transport);
+  tell_leader(member);
   check_left(member, now_ms);
   arm_timer(member, now_ms);
 }
@@ -220,6 +235,7 @@ enum status member_create(struct io_loop *loop, const struct config *config, str
   /* Members that were given the same seed must not draw the same timeouts. */
   struct hash128 seeds = hash128_of(bytes_of(config->id), config->seed);
   member->election_max_ms = config->election_max_ms;
+  member->told_leader = RAFT_NODE_NONE;
   member->timer_ms = UINT64_MAX;
   member->timer = io_timer_create(loop, on_timer, member);
   member->hook.run = on_turn_end;

@@ -4,8 +4,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -27,10 +25,10 @@ static bool read_text(const char *path, char text[PROC_TEXT_MAX]) {
 
 static void write_memory(struct buffer *out) {
   char text[PROC_TEXT_MAX];
-  uint64_t total;
-  uint64_t resident;
+  char *at = text;
   if (!read_text("/proc/self/statm", text)) return;
-  if (sscanf(text, "%" SCNu64 " %" SCNu64, &total, &resident) != 2) return;
+  uint64_t total = strtoull(at, &at, 10); /* in pages */
+  uint64_t resident = strtoull(at, &at, 10);
   uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
   metrics_gauge(out, "process_resident_memory_bytes", "Memory that the process has in RAM.", resident * page_bytes);
   metrics_gauge(out, "process_virtual_memory_bytes", "Address space of the process.", total * page_bytes);

@@ -172,7 +172,8 @@ static void write_metrics(void *context, struct buffer *out) {
                           .dkv = &server->dkv,
                           .http = server->http,
                           .member = server->member,
-                          .storage = server->storage};
+                          .storage = server->storage,
+                          .stopping = server->stopped != NULL};
   scrape_write(&scrape, out);
 }
 
@@ -290,6 +291,7 @@ void server_stop(struct server *server, uint32_t grace_ms, void (*stopped)(void 
   server->stopped = stopped;
   server->stopped_context = context;
   server->grace_ms = grace_ms;
+  httpapi_set_stopping(server->api);
   if (server->member == NULL || !member_leave(server->member, drain, server)) drain(server);
 }
 

@@ -28,7 +28,6 @@ static void write_role(const struct raft_status *raft, bool leader_known, struct
     metrics_value(out, "kvserver_raft_role", labels, strcmp(raft->role, roles[i]) == 0);
   }
   metrics_gauge(out, "kvserver_raft_leader_known", "1 when this node knows a leader.", leader_known);
-  metrics_gauge(out, "kvserver_raft_ready", "1 when /readyz says 200.", leader_known && raft->not_ready == NULL);
 }
 
 static void write_indices(const struct raft_status *raft, struct buffer *out) {
@@ -140,7 +139,10 @@ static void write_raft(const struct scrape *scrape, struct buffer *out) {
   struct leader_hint leader;
   dkv_status(scrape->dkv, &raft, &state);
   dkv_leader_hint(scrape->dkv, &leader);
-  write_role(&raft, leader.leader_id[0] != '\0', out);
+  bool leader_known = leader.leader_id[0] != '\0';
+  metrics_gauge(out, "kvserver_ready", "1 when /readyz says 200.",
+                leader_known && raft.unready == NULL && !scrape->stopping);
+  write_role(&raft, leader_known, out);
   write_indices(&raft, out);
   write_peers(&raft, out);
   metrics_gauge(out, "kvserver_state_keys", "Keys in the state.", state.keys);

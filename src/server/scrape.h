@@ -18,6 +18,7 @@ struct scrape {
   const struct http_server *http;
   const struct member *member;   /* NULL: the node is the caller's (specs) */
   const struct storage *storage; /* NULL as well */
+  bool stopping;
 };
 
 void scrape_write(const struct scrape *scrape, struct buffer *out);

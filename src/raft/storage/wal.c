@@ -112,7 +112,7 @@ static void enter_segment(struct wal *wal) {
 /* A disk that is this slow holds up every write of the cluster, so somebody should look at it. */
 static void tell_slow(const struct wal *wal, const struct wal_batch *batch) {
   const struct wal_job *job = &wal->job;
-  if (job->write_us + job->sync_us < WAL_SLOW_MS * US_PER_MS) return;
+  if (job->write_us + job->sync_us < (uint64_t)WAL_SLOW_MS * US_PER_MS) return;
   uint64_t entries =
       batch->after.last_index > wal->durable.last_index ? batch->after.last_index - wal->durable.last_index : 0;
   LOG_WARN("wal", "slow_write", LOG_U64("ms", (job->write_us + job->sync_us) / US_PER_MS),
