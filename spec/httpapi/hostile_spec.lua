@@ -56,6 +56,10 @@ local valid <const> = {
       "Transfer-Encoding: chunked" }) .. table.concat(parts) .. "0\r\n\r\n"
   end,
   function() return http.request("DELETE /kv/" .. key()) end,
+  function() return http.request("PUT /kv/" .. key() .. "?mode=async", '{"value":"1"}') end,
+  function()
+    return http.request(("GET /ops/n1-%016x-%d"):format(math.random(0), math.random(1, math.maxinteger)))
+  end,
   function() return http.request("POST /kv/cas", '{"key":"a","expected":"","value":"1"}') end,
   function() return http.request("POST /kv/mget", '{"keys":["a","b/c"],"more":[[[{"x":1e9}]]]}') end,
   function() return http.request("POST /kv/mput", '{"entries":[{"key":"m","value":"\\u0000\\ud83d\\ude00"}]}') end,
@@ -77,6 +81,10 @@ local invalid <const> = {
   with_head("GET /kv/%ff"), with_head("GET /kv/%00"), with_head("GET /kv/%zz"), with_head("GET /kv/"),
   with_head("GET /kv/a%"), with_head("GET /kv/\xff\xfe"), with_head("GET /nowhere"), with_head("PATCH /kv/a"),
   with_head("GET /kv?limit=0"), with_head("GET /kv?limit=99999999999999999999"), with_head("GET /kv/a?read=maybe"),
+  with_head("GET /ops/"), with_head("GET /ops/n1-0123456789abcdef-0"), with_head("GET /ops/%ff-0123456789abcdef-1"),
+  with_head("GET /ops/n1-0123456789abcdef-18446744073709551616"), with_head("GET /ops/" .. ("-"):rep(5000)),
+  with_head("PUT /ops/n1-0123456789abcdef-1"), with_head("GET /ops/n1%2-0123456789abcdef-1"),
+  with_head("PUT /kv/a?mode=maybe"),
   with_head("GET /kv/a", "Content-Length: 5", "Content-Length: 6"), with_head("GET /kv/a", "Content-Length: +5"),
   with_head("GET /kv/a", "Content-Length: 0x5"), with_head("GET /kv/a", "Content-Length: 18446744073709551616"),
   with_head("GET /kv/a", "Content-Length: 5", "Transfer-Encoding: chunked"), with_head("GET /kv/a", "Host: other"),
@@ -130,7 +138,7 @@ end
 
 -- ---- one stream ----
 
-local SUCCESS <const> = { [200] = true, [404] = true, [409] = true }
+local SUCCESS <const> = { [200] = true, [202] = true, [404] = true, [409] = true }
 
 local kinds <const> = {
   { "valid", function() return pick(valid)() end, function(status) return SUCCESS[status] end },

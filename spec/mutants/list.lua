@@ -9,6 +9,7 @@
 local CORE <const> = "src/raft/core/"
 local NODE <const> = "src/raft/"
 local STORE <const> = "src/raft/storage/"
+local ASYNC <const> = "src/distributedkv/async.c"
 
 return {
   -- ---- votes, terms, elections ----
@@ -748,6 +749,56 @@ return {
     edits = { { STORE .. "snapshot_files.c",
       "  return status == STATUS_OK ? disk->ops->sync_directory(disk, SNAPSHOT_DIRECTORY, err) : status;",
       "  return status;" } },
+  },
+
+  -- ---- asynchronous writes ----
+  {
+    name = "async-told-when-taken", seen = "the contract",
+    bug = "a write that was taken is told to be done, before it is applied",
+    expect = { "acknowledged write" },
+    edits = {
+      { ASYNC, "  opcache_finish(dkv->cache, write->number, status == STATUS_OK ? result : &failure, index, "
+        .. "dkv_now_ms(dkv));\n", "  (void)dkv, (void)result, (void)index, (void)failure;\n" },
+      { ASYNC, "    name_operation(dkv, number, &request->op_id);\n",
+        "    const struct apply_result done = {.ok = true, .err_msg = \"\"};\n"
+          .. "    opcache_finish(dkv->cache, number, &done, 0, dkv_now_ms(dkv));\n"
+          .. "    name_operation(dkv, number, &request->op_id);\n" },
+    },
+  },
+  {
+    name = "async-of-earlier-life", seen = "the contract",
+    bug = "a node that starts again answers for the writes that it took in its life before",
+    spec = "spec/sim/async_spec.lua", expect = { "is forgotten by a node that starts again" },
+    edits = { { ASYNC, "  if (id->incarnation != dkv->options.incarnation) return OP_OF_OTHER_START;\n", "" } },
+  },
+  {
+    name = "async-unknown-told-as-refused", seen = "the contract",
+    bug = "a write whose outcome nobody knows is told to be not done",
+    expect = { "linearizability" },
+    edits = { { ASYNC, "dkv_write_failure(status, write->deduped)",
+      "dkv_write_failure(status == STATUS_TIMEOUT ? STATUS_NOT_LEADER : status, write->deduped)" } },
+  },
+  {
+    name = "async-full-unnoticed", seen = "the contract",
+    bug = "asynchronous writes are taken without end",
+    spec = "spec/opcache/opcache_spec.lua",
+    expect = { "refuses an operation when it holds as many as it may, and takes the next when a result has expired" },
+    edits = { { "src/opcache/opcache.c", "  return cache->count < cache->limits.ops_max &&\n         bytes_of_count",
+      "  return bytes_of_count" } },
+  },
+  {
+    name = "async-place-not-given-back", seen = "the contract",
+    bug = "a write that is refused at once keeps its place for ever",
+    spec = "spec/httpapi/ops_spec.lua",
+    expect = { "is refused like a synchronous one where it is refused at once, and takes no place" },
+    edits = { { ASYNC, "  opcache_release(dkv->cache, number);\n  end_write", "  end_write" } },
+  },
+  {
+    name = "async-ttl-ignored", seen = "the contract",
+    bug = "results are kept for ever",
+    spec = "spec/opcache/opcache_spec.lua", expect = { "keeps a result for its time, from when it came" },
+    edits = { { "src/opcache/opcache.c", "operation->outcome.ready && operation->expires_ms <= now_ms",
+      "operation->outcome.ready && now_ms == UINT64_MAX" } },
   },
 
   -- ---- memory ----
