@@ -22,6 +22,7 @@ static const luaL_Reg bindings[] = {{"kvserver.loop", luaopen_kvserver_loop},
                                     {"kvserver.sim", luaopen_kvserver_sim},
                                     {"kvserver.disk", luaopen_kvserver_disk},
                                     {"kvserver.raftrpc", luaopen_kvserver_raftrpc},
+                                    {"kvserver.execute", luaopen_kvserver_execute},
                                     {"kvserver.unixsocket", luaopen_kvserver_unixsocket},
                                     {"luv", luv_bridge_open},
                                     {NULL, NULL}};
