@@ -11,7 +11,7 @@ local ANSWER_MS <const> = 1000
 -- @treturn {string,...} ids, sorted
 -- @treturn table id -> HOST:PORT
 function M.members(config)
-  local addresses <const> = config.peers or { [config.id] = config.listen }
+  local addresses <const> = config.peers or { [config.id] = config.listen or "" }
   local ids <const> = {}
   for id in pairs(addresses) do ids[#ids + 1] = id end
   table.sort(ids)

@@ -44,6 +44,12 @@ function Session:print(text)
   self:send { event = "print", id = self.running and self.running.id, text = encode.text(text) }
 end
 
+--- Has something done that ends the process: when the answer to what runs now was taken, or the session is over.
+-- @tparam function f
+function Session:afterwards(f)
+  self.last_act = f
+end
+
 -- ---- statements ----
 
 -- The text of the answer, made where the limits hold: values may be large.
@@ -64,6 +70,12 @@ local function ended_reply(running, why)
   return { ok = false, kind = kind, message = text:match("^(.-)\nstack traceback:") or text }
 end
 
+local function end_process(self)
+  local f <const> = self.last_act
+  self.last_act = nil
+  if f then f() end
+end
+
 -- A task: runs `f`, which returns the text of the answer, and sends that.
 local function perform(self, running, f)
   if self.limited then
@@ -75,7 +87,8 @@ local function perform(self, running, f)
   local ok <const>, text = pcall(running.work.join, running.work)
   self.running = nil
   if self.closed then return end
-  self.outlet:push(ok and text or answer_text(running.id, running.start_ns, ended_reply(running, text)))
+  self.outlet:push(ok and text or answer_text(running.id, running.start_ns, ended_reply(running, text)),
+    function() end_process(self) end)
 end
 
 local function start(self, id, what, f)
@@ -187,6 +200,7 @@ function Session:close()
     if running.work then running.work:cancel() end
   end
   for _, close in ipairs(self.context.closing) do close() end
+  end_process(self)
 end
 
 --- What others see of it.
@@ -201,7 +215,7 @@ end
 
 --- A session.
 -- @tparam table about `id`, `user`, `pid`, `rw`, `limited`, `identity` (what it knows of the node), `outlet`
--- (`push(text)`, `wait_room()`, `has_room()`), `node`, `config`, `console` (kvserver.console.node.sessions)
+-- (`push(text [, taken])`, `wait_room()`, `has_room()`), `node`, `config`, `console` (kvserver.console.node.sessions)
 -- @return the session
 function M.new(about)
   local self <const> = setmetatable({

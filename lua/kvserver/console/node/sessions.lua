@@ -3,6 +3,7 @@
 --     local sessions = require "kvserver.console.node.sessions"
 --     local console <close> = sessions.new { node = node, config = config }
 --     local session, answer = console:attach(outlet, { version = "0.1.0" })
+local cluster = require "kvserver.console.node.cluster"
 local json = require "kvserver.json"
 local log = require "kvserver.log"
 local loop = require "kvserver.loop"
@@ -45,17 +46,11 @@ local function first_came(self)
   self.timer:start(STATUS_MS, STATUS_MS, function() look(self) end)
 end
 
-local function member_count(config)
-  local count = 0
-  for _ in pairs(config.peers or { [config.id] = true }) do count = count + 1 end
-  return count
-end
-
 local function greeting(self, id)
   local seconds <const>, microseconds = uv.gettimeofday()
   local about <const> = identity(self) -- a table of its own: the session keeps another
-  about.session, about.version, about.pid = id, version, uv.os_getpid()
-  about.members, about.faults = member_count(self.config), self.config.enable_faults == true
+  about.session, about.version, about.pid = id, version, math.tointeger(uv.os_getpid())
+  about.members, about.faults = #cluster.members(self.config), self.config.enable_faults == true
   about.time_ms = seconds * 1000 + microseconds // 1000
   return about
 end

@@ -1,9 +1,10 @@
 --- Commands of the console: the process.
+-- When the statement has ended, and its answer is on its way.
 local function ask(context, what)
   local f <const> = context.console[what]
   if not f then error(("node.%s: this node is part of another program, which alone can do that"):format(what), 0) end
   context.console:tell_log(context.session, what)
-  f()
+  context.session:afterwards(f)
   return true
 end
 
