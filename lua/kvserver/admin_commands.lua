@@ -1,6 +1,6 @@
 --- What can be asked for over the admin socket (kvserver.admin).
 --
---     ping       -> {"id", "pid", "version"}
+--     ping       -> {"id", "pid", "version", "cluster": the ids of its members, "members": how many}
 --     status     -> as node:status() and node:stats(), with the id
 --     raft_log   [from [, to]] -> entries, at most 1000 and 4 MiB at once; values that are not UTF-8 as value_base64
 --     log_level  LEVEL: debug, info, warn or error
@@ -17,6 +17,7 @@
 --                                    SIGKILL; the connection ends without an answer
 --
 -- What has nothing to say answers true.
+local cluster = require "kvserver.console.node.cluster"
 local json = require "kvserver.json"
 local log = require "kvserver.log"
 local types = require "kvserver.types"
@@ -28,7 +29,11 @@ local M = {}
 local commands, fault_commands = {}, {}
 
 function commands.ping(context)
-  return { id = context.config.id, pid = uv.os_getpid(), version = version }
+  local ids <const> = cluster.members(context.config)
+  return {
+    id = context.config.id, pid = math.tointeger(uv.os_getpid()), version = version, cluster = table.concat(ids, ","),
+    members = #ids,
+  }
 end
 
 function commands.status(context)

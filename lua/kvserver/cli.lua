@@ -1,9 +1,11 @@
 --- The command line: what `kvserver ARGUMENTS` does. Called by the VM, as the main task.
 local argparse = require "argparse"
 local config = require "kvserver.config"
+local execute = require "kvserver.execute"
 local log = require "kvserver.log"
 local loop = require "kvserver.loop"
 local options = require "kvserver.options"
+local uv = require "luv"
 local version = require "kvserver.version"
 
 local M = {}
@@ -110,6 +112,16 @@ local function run_script(program, arguments, script_index, script)
   return chunk(set_arg(program, arguments, script_index, script))
 end
 
+-- Serves; a console may have the program started anew then, whatever is at its path by now.
+local function serve(complete, program, arguments)
+  local path <const> = assert(uv.exepath())
+  if not require("kvserver.serve").run(complete) then return end
+  io.stdout:flush()
+  local _, why = execute.replace(path, { program, table.unpack(arguments) })
+  io.stderr:write("kvserver: cannot start anew: ", why, "\n")
+  os.exit(1, true)
+end
+
 -- What the file says, with the flags over it.
 local function merge_file(given)
   if not given.config then return given end
@@ -155,7 +167,7 @@ function M.main(program, ...)
     local script = given.script or arguments[script_index]
     return run_script(program, arguments, script_index, script)
   end
-  return require("kvserver.serve").run(complete)
+  return serve(complete, program, arguments)
 end
 
 return M

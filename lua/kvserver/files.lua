@@ -4,6 +4,7 @@ local uv = require "luv"
 local M = {}
 
 local MODE <const> = 493 -- rwxr-xr-x
+local READ_AT_ONCE <const> = 100 -- entries of a directory
 
 --- Makes a directory whose parent is there; one that exists stays as it is.
 -- @tparam string path
@@ -34,14 +35,26 @@ function M.remove_tree(path)
   uv.fs_rmdir(path)
 end
 
+-- What is in a directory: {{name =, type =}, ...}; nothing when there is none. Not by uv.fs_scandir, each call of which
+-- leaves something in the registry for good: this is for programs that run long, too.
+local function entries_of(path)
+  local directory <const> = uv.fs_opendir(path, nil, READ_AT_ONCE)
+  local all <const> = {}
+  if not directory then return all end
+  repeat
+    local some <const> = uv.fs_readdir(directory)
+    table.move(some or {}, 1, #(some or {}), #all + 1, all)
+  until not some
+  uv.fs_closedir(directory)
+  return all
+end
+
 local function add_files(path, prefix, list)
-  local names <const> = uv.fs_scandir(path)
-  if not names then return end
-  for name, kind in uv.fs_scandir_next, names do
-    if kind == "directory" then
-      add_files(path .. "/" .. name, prefix .. name .. "/", list)
-    elseif kind == "file" then
-      list[#list + 1] = prefix .. name
+  for _, entry in ipairs(entries_of(path)) do
+    if entry.type == "directory" then
+      add_files(path .. "/" .. entry.name, prefix .. entry.name .. "/", list)
+    elseif entry.type == "file" then
+      list[#list + 1] = prefix .. entry.name
     end
   end
 end
@@ -54,6 +67,18 @@ function M.list(path)
   add_files(path, "", list)
   table.sort(list)
   return list
+end
+
+--- The size of the regular files in a directory and below it.
+-- @tparam string path
+-- @treturn integer bytes
+function M.tree_bytes(path)
+  local bytes = 0
+  for _, name in ipairs(M.list(path)) do
+    local about <const> = uv.fs_lstat(path .. "/" .. name) -- it may have gone by now
+    bytes = bytes + (about and about.size or 0)
+  end
+  return bytes
 end
 
 return M

@@ -1,7 +1,8 @@
---- `kvserver [OPTIONS]`: a node that serves until a signal stops it, or its storage fails.
+--- `kvserver [OPTIONS]`: a node that serves until a signal stops it, or its storage fails, or a console has it stop.
 local admin = require "kvserver.admin"
 local log = require "kvserver.log"
 local notify = require "kvserver.notify"
+local options = require "kvserver.options"
 local server = require "kvserver.server"
 local task = require "kvserver.task"
 local uv = require "luv"
@@ -15,15 +16,14 @@ local EXIT_FAILED <const> = 1
 local EXIT_REFUSED <const> = 4
 local EXIT_INTERRUPTED <const> = 130
 
--- An event that SIGINT or SIGTERM sets; a second signal ends the process on the spot.
+-- An event that SIGINT or SIGTERM sets (its `signalled` is true then); a second signal ends the process on the spot.
 local function stop_signal()
   local over = task.event()
-  local signalled = false
   for _, name in ipairs { "sigint", "sigterm" } do
     local handle = uv.new_signal()
     handle:start(name, function()
-      if signalled then os.exit(EXIT_INTERRUPTED) end
-      signalled = true
+      if over.signalled then os.exit(EXIT_INTERRUPTED) end
+      over.signalled = true
       over:set()
     end)
   end
@@ -65,12 +65,22 @@ local function wait_until_of_use(node, config, over)
   task.wait_until(function() return node:status().last_applied >= index or over:is_set() end, OPEN_MS)
 end
 
+-- The system lists sockets by the paths that they were bound to: where one is found, it should say where it is.
+local function absolute(path)
+  if path:sub(1, 1) == "/" then return path end
+  local whole <const> = assert(uv.cwd()) .. "/" .. path:gsub("^%./", "")
+  return options.socket_path(whole) or path
+end
+
 -- Nobody steers a node that has no admin socket; one that was asked for must be there.
-local function open_admin_socket(node, config)
+local function open_admin_socket(node, config, over)
   local path <const> = config.admin_socket
   local socket, why
   if path then
-    socket, why = admin.listen { path = path, node = node, config = config }
+    socket, why = admin.listen {
+      path = absolute(path), node = node, config = config,
+      restart = function() over:set(nil, true) end, stop = function() over:set() end,
+    }
     if not socket and path ~= (config.data or "") .. "/admin.sock" then fail(why, EXIT_FAILED) end
   elseif config.data then
     why = "the path of the data directory is too long for one"
@@ -83,13 +93,20 @@ local function url(config, port)
   return ("http://%s:%d"):format(config.listen:match("^(.+):%d+$"), port)
 end
 
---- Serves, until a signal says stop.
+-- What the manager of services hears: one that is told STOPPING expects the process to end.
+local function tell_end(restart)
+  if not restart then return notify.tell "STOPPING=1" end
+  notify.tell(("RELOADING=1\nMONOTONIC_USEC=%d"):format(uv.hrtime() // 1000))
+end
+
+--- Serves, until a signal says stop, or a console.
 -- @tparam table config complete, of kvserver.config
+-- @treturn ?boolean true when the program shall be started anew
 function M.run(config)
   local over = stop_signal()
   local node <close> = start(config, over)
   if not node then return end
-  local socket <close> = open_admin_socket(node, config)
+  local socket <close> = open_admin_socket(node, config, over)
   task.spawn(function() over:set(node:wait_failed()) end)
   wait_until_of_use(node, config, over)
   if not over:is_set() then
@@ -97,11 +114,12 @@ function M.run(config)
     io.stdout:flush()
     notify.tell "READY=1"
   end
-  local _, failure = over:wait()
-  if socket then socket:close() end
+  local _, failure, restart = over:wait()
+  if socket then socket:close(restart and "the node restarts" or "the node stops") end
   if failure then fail(config.data and ("%s: %s"):format(config.data, failure) or failure, EXIT_FAILED) end
-  notify.tell "STOPPING=1"
+  tell_end(restart)
   node:stop(GRACE_MS)
+  return restart and not over.signalled
 end
 
 return M

@@ -66,7 +66,9 @@ end
 describe("the admin socket", function()
   it("answers who is there, and how the node is", function()
     local w <close> = world()
-    assert.same({ id = "n1", pid = uv.os_getpid(), version = require("kvserver.version") }, w.client:call("ping"))
+    assert.same({
+      id = "n1", pid = uv.os_getpid(), version = require("kvserver.version"), cluster = "n1", members = 1,
+    }, w.client:call("ping"))
     local c <close> = client.connect { port = w.node:port() }
     assert.is_true(c:put("k", "v").ok)
     local status = w.client:call("status")

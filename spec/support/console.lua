@@ -19,6 +19,7 @@ Console.__index = Console
 
 local function take(self, line)
   local message <const> = assert(json.decode(line))
+  self.came:set()
   if message.event then
     self.events[#self.events + 1] = message
   elseif message.id then
@@ -33,7 +34,7 @@ local function read(self)
   self.pipe:read_start(function(_, data)
     if not data then
       self.ended = true
-      return
+      return self.came:set()
     end
     input = input .. data
     local from = 1
@@ -48,7 +49,8 @@ end
 --- Connects, without attaching.
 -- @tparam string path
 function M.connect(path)
-  local self <const> = setmetatable({ pipe = uv.new_pipe(false), events = {}, replies = {}, last_id = 0 }, Console)
+  local self <const> = setmetatable({ pipe = uv.new_pipe(false), events = {}, replies = {}, last_id = 0,
+    came = task.event() }, Console)
   local connected <const> = task.event()
   self.pipe:connect(path, function(failed) connected:set(failed) end)
   local in_time <const>, failed = connected:wait(TIMEOUT_MS)
@@ -73,9 +75,12 @@ function Console:write(message)
   self.pipe:write(json.encode(message) .. "\n")
 end
 
---- Waits for a condition.
+--- Waits for a condition that something from the node makes true, or for its end.
 function Console:wait(condition)
-  return assert(task.wait_until(function() return condition() or self.ended end, TIMEOUT_MS), "nothing came in time")
+  while not condition() and not self.ended do
+    self.came = task.event()
+    assert(self.came:wait(TIMEOUT_MS), "nothing came in time")
+  end
 end
 
 --- Sends a request.

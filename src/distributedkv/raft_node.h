@@ -52,6 +52,14 @@ struct raft_status {
   uint32_t peers_count; /* the others, not itself; filled by a leader */
   struct raft_peer_status peers[RAFT_PEERS_MAX];
   const char *not_ready; /* NULL when ready, else why not; static */
+  /* Timers: since when a follower has not heard of its leader (0 when it knows none), and in how long it campaigns
+   * unless it does; both 0 at a leader. */
+  uint64_t leader_silent_ms;
+  uint64_t campaign_in_ms;
+  /* Who granted a candidate or leader its vote in this term, itself included; of a candidate also those who said that
+   * they would. */
+  uint32_t granted_count;
+  char granted[RAFT_PEERS_MAX][NODE_ID_BYTES_MAX + 1];
 };
 
 struct raft_node;

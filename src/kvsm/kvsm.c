@@ -240,6 +240,25 @@ bool kvsm_scan(struct kvsm *sm, struct bytes prefix, struct bytes after, size_t 
   return more;
 }
 
+bool kvsm_clients(struct kvsm *sm, struct bytes prefix, size_t limit, kvsm_found_client *found, void *context) {
+  const struct bytes start = bytes_make(NULL, 0);
+  struct kvmap_cursor cursor;
+  struct bytes id, encoded;
+  lock(sm);
+  kvmap_seek(sm->state->clients, prefix, &cursor);
+  bool more = scan_next(&cursor, prefix, start, &id, &encoded);
+  for (size_t count = 0; more && count < limit; count++) {
+    struct client_record record = client_record_decode(encoded);
+    found(context, &(struct kvsm_client){.client_id = id,
+                                         .last_seq = record.last_seq,
+                                         .last_index = record.last_index,
+                                         .reply = client_reply_result(record.reply, record.deleted)});
+    more = scan_next(&cursor, prefix, start, &id, &encoded);
+  }
+  unlock(sm);
+  return more;
+}
+
 bool kvsm_last_seen(struct kvsm *sm, struct bytes client_id, uint64_t *seq) {
   struct bytes record;
   lock(sm);

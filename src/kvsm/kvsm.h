@@ -16,6 +16,7 @@
 #include "base/status.h"
 #include "kvsm/kvmap.h"
 #include "types/command.h"
+#include "types/result.h"
 
 struct kvsm;
 
@@ -44,6 +45,18 @@ bool kvsm_scan(struct kvsm *sm, struct bytes prefix, struct bytes after, size_t 
 
 /* The client's last seq; false when it is unknown. */
 bool kvsm_last_seen(struct kvsm *sm, struct bytes client_id, uint64_t *seq);
+
+/* What the dedupe table knows of a client: its last seq, where that was applied, and the reply it would get again. */
+struct kvsm_client {
+  struct bytes client_id; /* borrowed until the visitor returns */
+  uint64_t last_seq;
+  uint64_t last_index;
+  struct apply_result reply;
+};
+/* Calls `found` under the lock for clients whose id starts with `prefix`, in byte order, at most `limit` of them.
+ * Returns whether more follow. */
+typedef void kvsm_found_client(void *context, const struct kvsm_client *client);
+bool kvsm_clients(struct kvsm *sm, struct bytes prefix, size_t limit, kvsm_found_client *found, void *context);
 
 /* Numbers that describe one moment. */
 struct kvsm_stats {

@@ -103,6 +103,21 @@ static void fill_peers(const struct raftnode *node, struct raft_status *out) {
   }
 }
 
+static void fill_votes(const struct raftnode *node, struct raft_status *out) {
+  const struct cluster *cluster = node->options.cluster;
+  for (uint8_t i = 0; i < cluster->members_count; i++) {
+    if ((node->core.votes >> i & 1) == 0) continue;
+    memcpy(out->granted[out->granted_count++], cluster->members[i].id, sizeof out->granted[0]);
+  }
+}
+
+static void fill_timers(const struct raftnode *node, struct raft_status *out) {
+  const struct raft *core = &node->core;
+  if (core->leader != RAFT_NODE_NONE) out->leader_silent_ms = node->now_ms - core->leader_contact_ms;
+  if (node->options.fixed_leader != RAFT_NODE_NONE) return; /* there are no campaigns */
+  if (core->election_deadline_ms > node->now_ms) out->campaign_in_ms = core->election_deadline_ms - node->now_ms;
+}
+
 /* A node that is ready counts: it may vote on all it should know, and whoever leads may be lost. */
 static const char *why_not_ready(const struct raftnode *node) {
   const struct raft *core = &node->core;
@@ -133,7 +148,12 @@ static void node_status(struct raft_node *base, struct raft_status *out) {
   if (core->hard_state.voted_for != RAFT_NODE_NONE) {
     memcpy(out->voted_for, node->options.cluster->members[core->hard_state.voted_for].id, sizeof out->voted_for);
   }
-  if (core->role == RAFT_LEADER) fill_peers(node, out);
+  if (core->role == RAFT_LEADER) {
+    fill_peers(node, out);
+  } else {
+    fill_timers(node, out);
+  }
+  if (core->role != RAFT_FOLLOWER) fill_votes(node, out);
 }
 
 static const struct raft_node_ops node_ops = {.propose = raftnode_propose,

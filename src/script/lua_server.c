@@ -402,6 +402,7 @@ static void make_metatables(lua_State *L) {
   luaL_setfuncs(L, metamethods, 0);
   luaL_newlib(L, methods);
   lua_server_add_faults(L);
+  lua_server_add_looks(L);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 2);
 }

@@ -14,4 +14,7 @@ struct server *lua_server_check(lua_State *L);
 /* Methods that make a server fail (lua_server_faults.c), for the table at the top of the stack. */
 void lua_server_add_faults(lua_State *L);
 
+/* Methods that look inside it (lua_server_look.c), for the same table. */
+void lua_server_add_looks(lua_State *L);
+
 #endif

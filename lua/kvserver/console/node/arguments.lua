@@ -56,4 +56,35 @@ function M.fields(command, value, kinds)
   return value
 end
 
+--- One of some words.
+-- @tparam string command
+-- @tparam integer position
+-- @param value
+-- @tparam {string,...} words
+-- @treturn string
+function M.one_of(command, position, value, words)
+  for _, word in ipairs(words) do
+    if value == word then return word end
+  end
+  refuse(command, place_of(position), "one of " .. table.concat(words, ", "), value)
+end
+
+local MS <const> = { ms = 1, s = 1000, m = 60000, h = 3600000 }
+local DURATION_MS_MAX <const> = 24 * 3600000
+
+--- How long something lasts that ends by itself.
+-- @tparam string command
+-- @param value a text such as "500ms", "30s", "5m", "1h", up to a day; nil: `default`
+-- @tparam string default
+-- @treturn integer milliseconds, from 1
+function M.duration(command, value, default)
+  if value == nil then value = default end
+  local number <const>, unit = tostring(value):match("^(%d+%.?%d*)(%a+)$")
+  local ms <const> = MS[unit] and math.ceil(tonumber(number) * MS[unit])
+  if type(value) ~= "string" or not ms or ms < 1 or ms > DURATION_MS_MAX then
+    refuse(command, "for_", 'a duration such as "30s" or "5m", up to "24h"', value)
+  end
+  return ms
+end
+
 return M

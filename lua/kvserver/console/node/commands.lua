@@ -6,7 +6,7 @@
 -- which raises what is wrong, without a place. It needs no node until it runs.
 local M = {}
 
-local GROUPS <const> = { "kv" }
+local GROUPS <const> = { "help", "status", "kv", "raft", "clients", "config", "log", "fault", "node" }
 
 M.list, M.by_name, M.groups = {}, {}, {}
 

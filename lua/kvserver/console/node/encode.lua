@@ -8,7 +8,7 @@
 --     {"float":"0x1.8p+1"}        as %a writes it; inf, -inf, nan
 --     {"bytes":"<base64>"}        a string that is not UTF-8
 --     {"list":[VALUE...]}         a sequence; also "columns":["id",...] when its metatable has `columns`
---     {"record":[[KEY,VALUE]...]} any other table: first what its metatable's `columns` name, then numbers, then strings
+--     {"record":[[KEY,VALUE]...]} any other table: what its metatable's `columns` name, then numbers, then strings
 --     {"other":"function: 0x..."} what cannot be shown, and what is nested too deeply
 --     {"cut":N}                   in place of the last item of a list or record: N more were left out
 --     {"cutbytes":[TOTAL,VALUE]}  the beginning of a string of TOTAL bytes

@@ -67,7 +67,7 @@ function M.new(context)
   for _, row in ipairs(commands.list) do
     local command <const> = bind(context, row)
     by_name[row.name] = command
-    local space <const>, name = row.name:match("^(%w+)%.(%w+)$")
+    local space <const>, name = row.name:match("^([%w_]+)%.([%w_]+)$")
     if space then
       namespace(globals, space)[name] = command
     elseif globals[row.name] then

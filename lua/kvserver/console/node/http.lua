@@ -2,6 +2,8 @@
 --
 --     local reply = http.expect("kv.get", http.call(context, "kv.get", "get", "greeting"))
 local client = require "kvserver.client"
+local json = require "kvserver.json"
+local percent_encode <const> = require("kvserver.http").percent_encode
 
 local M = {}
 
@@ -37,6 +39,19 @@ function M.call(context, command, verb, ...)
   local reply <const>, kind, text = connection[verb](connection, ...)
   if not reply then fail(command, kind, text) end
   return reply
+end
+
+--- Asks the node what became of an asynchronous write. Waits.
+-- @tparam table context
+-- @tparam string command in whose name
+-- @tparam string id of the operation
+-- @treturn table the answer; raises when there is none
+function M.operation(context, command, id)
+  local reply <const>, kind, text = client_of(context):http("GET", "/ops/" .. percent_encode(id))
+  if not reply then fail(command, kind, text) end
+  local answer <const> = json.decode(reply.body)
+  if type(answer) ~= "table" then fail(command, "bad_answer", "HTTP " .. reply.status) end
+  return answer
 end
 
 --- Raises what an answer says went wrong.

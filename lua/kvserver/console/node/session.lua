@@ -3,6 +3,7 @@
 -- One statement runs at a time, as a task of its own with limits; a second task waits for its end and answers. So
 -- whatever the statement does, the session can hear "cancel", and when the connection goes, the statement goes at once.
 -- What is printed waits until the console takes it: who does not read holds up only himself.
+local complete = require "kvserver.console.node.complete"
 local encode = require "kvserver.console.node.encode"
 local environment = require "kvserver.console.node.environment"
 local json = require "kvserver.json"
@@ -43,6 +44,12 @@ function Session:print(text)
   self:send { event = "print", id = self.running and self.running.id, text = encode.text(text) }
 end
 
+--- Has something done that ends the process: when the answer to what runs now was taken, or the session is over.
+-- @tparam function f
+function Session:afterwards(f)
+  self.last_act = f
+end
+
 -- ---- statements ----
 
 -- The text of the answer, made where the limits hold: values may be large.
@@ -63,10 +70,16 @@ local function ended_reply(running, why)
   return { ok = false, kind = kind, message = text:match("^(.-)\nstack traceback:") or text }
 end
 
+local function end_process(self)
+  local f <const> = self.last_act
+  self.last_act = nil
+  if f then f() end
+end
+
 -- A task: runs `f`, which returns the text of the answer, and sends that.
 local function perform(self, running, f)
   if self.limited then
-    running.work = loop.spawn_limited(self.memory_bytes_max, f)
+    running.work = loop.spawn_limited(self.context.console:memory_cap(), f)
   else
     running.work = task.spawn(f)
   end
@@ -74,7 +87,8 @@ local function perform(self, running, f)
   local ok <const>, text = pcall(running.work.join, running.work)
   self.running = nil
   if self.closed then return end
-  self.outlet:push(ok and text or answer_text(running.id, running.start_ns, ended_reply(running, text)))
+  self.outlet:push(ok and text or answer_text(running.id, running.start_ns, ended_reply(running, text)),
+    function() end_process(self) end)
 end
 
 local function start(self, id, what, f)
@@ -139,6 +153,14 @@ function verbs.rw(self, request)
   self:send { id = request.id, ok = true, values = json.array { request.on }, ms = 0 }
 end
 
+function verbs.complete(self, request)
+  if type(request.text) ~= "string" then return self:refuse(request.id, "text: expected a text") end
+  local start_ns <const> = uv.hrtime()
+  local found <const> = table.pack(complete.candidates(request.text, self.environment, self.environment_commands,
+    self.context.config))
+  self.outlet:push(answer_text(request.id, start_ns, { ok = true, values = found }))
+end
+
 --- Does what one line asks for; in a callback.
 -- @tparam string line
 function Session:take(line)
@@ -178,6 +200,7 @@ function Session:close()
     if running.work then running.work:cancel() end
   end
   for _, close in ipairs(self.context.closing) do close() end
+  end_process(self)
 end
 
 --- What others see of it.
@@ -191,13 +214,13 @@ function Session:describe()
 end
 
 --- A session.
--- @tparam table about `id`, `user`, `pid`, `rw`, `limited`, `identity` (what it knows of the node), `memory_bytes_max` (of all of Lua, while a statement runs),
--- `outlet` (`push(text)`, `wait_room()`, `has_room()`), `node`, `config`, `console` (kvserver.console.node.sessions)
+-- @tparam table about `id`, `user`, `pid`, `rw`, `limited`, `identity` (what it knows of the node), `outlet`
+-- (`push(text [, taken])`, `wait_room()`, `has_room()`), `node`, `config`, `console` (kvserver.console.node.sessions)
 -- @return the session
 function M.new(about)
   local self <const> = setmetatable({
     id = about.id, user = about.user, pid = about.pid, limited = about.limited,
-    memory_bytes_max = about.memory_bytes_max, outlet = about.outlet, start_ns = uv.hrtime(), told = about.identity,
+    outlet = about.outlet, start_ns = uv.hrtime(), told = about.identity,
   }, Session)
   self.context = {
     session = self, node = about.node, config = about.config, console = about.console, rw = about.rw, closing = {},

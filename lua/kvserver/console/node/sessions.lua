@@ -3,10 +3,13 @@
 --     local sessions = require "kvserver.console.node.sessions"
 --     local console <close> = sessions.new { node = node, config = config }
 --     local session, answer = console:attach(outlet, { version = "0.1.0" })
+local cluster = require "kvserver.console.node.cluster"
 local json = require "kvserver.json"
+local log = require "kvserver.log"
 local loop = require "kvserver.loop"
 local session = require "kvserver.console.node.session"
 local standard = require "kvserver.console.node.standard"
+local undo = require "kvserver.console.node.undo"
 local uv = require "luv"
 local version = require "kvserver.version"
 
@@ -14,6 +17,10 @@ local M = {}
 
 --- What the statements of all consoles together may make Lua hold, beside what it held before the first one came.
 M.MEMORY_BYTES_MAX = 32 << 20
+
+-- What a statement may have in any case, so that who used it all up can still say `hoard = nil`; so often, and no more,
+-- that it all doubles.
+local TIDY_BYTES <const> = 256 << 10
 
 local STATUS_MS <const> = 200 -- how often it is looked whether the node's role changed
 
@@ -35,21 +42,15 @@ local function first_came(self)
     M.strings_limited = true
     loop.limit_strings(standard.string_methods)
   end
-  self.memory_bytes_max = loop.memory_bytes() + M.MEMORY_BYTES_MAX
+  self.memory_bytes = loop.memory_bytes()
   self.timer:start(STATUS_MS, STATUS_MS, function() look(self) end)
-end
-
-local function member_count(config)
-  local count = 0
-  for _ in pairs(config.peers or { [config.id] = true }) do count = count + 1 end
-  return count
 end
 
 local function greeting(self, id)
   local seconds <const>, microseconds = uv.gettimeofday()
   local about <const> = identity(self) -- a table of its own: the session keeps another
-  about.session, about.version, about.pid = id, version, uv.os_getpid()
-  about.members, about.faults = member_count(self.config), self.config.enable_faults == true
+  about.session, about.version, about.pid = id, version, math.tointeger(uv.os_getpid())
+  about.members, about.faults = #cluster.members(self.config), self.config.enable_faults == true
   about.time_ms = seconds * 1000 + microseconds // 1000
   return about
 end
@@ -66,11 +67,18 @@ function Sessions:attach(outlet, about)
   self.last_id, self.count = self.last_id + 1, self.count + 1
   local attached <const> = session.new {
     id = self.last_id, user = type(about.user) == "string" and about.user or "", pid = pid or 0,
-    rw = about.rw == true, limited = about.limit ~= false, memory_bytes_max = self.memory_bytes_max,
-    outlet = outlet, identity = identity(self), node = self.node, config = self.config, console = self,
+    rw = about.rw == true, limited = about.limit ~= false, outlet = outlet,
+    identity = identity(self), node = self.node, config = self.config, console = self,
   }
   self.attached[attached] = true
   return attached, greeting(self, attached.id)
+end
+
+--- How much Lua may hold while a statement runs that begins now.
+-- @treturn integer bytes
+function Sessions:memory_cap()
+  local usual <const>, tidying = self.memory_bytes + M.MEMORY_BYTES_MAX, loop.memory_bytes() + TIDY_BYTES
+  return math.min(math.max(usual, tidying), usual + M.MEMORY_BYTES_MAX)
 end
 
 --- Ends a session. Any number of times.
@@ -81,6 +89,31 @@ function Sessions:detach(attached)
   self.count = self.count - 1
   if self.count == 0 then self.timer:stop() end
   attached:close()
+end
+
+--- The consoles that are attached, in the order in which they came.
+-- @treturn table a list of what kvserver.console.node.session says of each
+function Sessions:describe()
+  local list <const> = {}
+  for one in pairs(self.attached) do list[#list + 1] = one:describe() end
+  table.sort(list, function(a, b) return a.session < b.session end)
+  return list
+end
+
+--- How long the node has been open to consoles.
+-- @treturn integer milliseconds
+function Sessions:uptime_ms()
+  return (uv.hrtime() - self.start_ns) // 1000000
+end
+
+--- Tells the log what somebody did.
+-- @param by the session
+-- @tparam string event
+-- @tparam[opt] table fields name -> string or integer from 0
+function Sessions.tell_log(_, by, event, fields)
+  local all <const> = { session = by.id, user = by.user }
+  for name, value in pairs(fields or {}) do all[name] = value end
+  log.write("warn", "console", event, all)
 end
 
 --- The line that says that the node goes.
@@ -96,6 +129,7 @@ function Sessions:close()
   self.closed = true
   for one in pairs(self.attached) do self:detach(one) end
   self.timer:close()
+  self.undo:close()
 end
 
 Sessions.__close = Sessions.close
@@ -107,7 +141,8 @@ Sessions.__close = Sessions.close
 function M.new(options)
   return setmetatable({
     node = options.node, config = options.config, restart = options.restart, stop = options.stop,
-    timer = uv.new_timer(), attached = {}, count = 0, last_id = 0, shared = {},
+    timer = uv.new_timer(), start_ns = uv.hrtime(), undo = undo.new(), attached = {}, count = 0, last_id = 0,
+    shared = {},
   }, Sessions)
 end
 

@@ -4,8 +4,8 @@
 --     local environment = standard.new()
 --
 -- There is no io, debug, package, require, dofile, loadfile; os tells the time and no more. Nothing here runs long
--- inside C, where nothing can interrupt it: what takes a text or a list has a limit that its error names. A pattern on a
--- text within the limit can still take long, when its repetitions can match the same bytes in many ways ("(.-).-(.-)b").
+-- inside C, where nothing can interrupt it: what takes a text or a list has a limit that its error names. A pattern on
+-- a text within the limit can still take long, when its repetitions match the same bytes in many ways ("(.-).-(.-)b").
 -- There are no finalizers: they would run where nothing interrupts them, whenever the collector pleases.
 local M = {}
 

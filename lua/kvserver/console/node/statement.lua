@@ -39,6 +39,7 @@ local function frame_text(about)
   local place <const> = about.currentline > 0 and ("%s:%d:"):format(about.short_src, about.currentline)
     or about.short_src .. ":"
   if about.what == "main" then return place .. " in main chunk" end
+  if about.namewhat == "global" then return ("%s in function '%s'"):format(place, about.name) end
   if about.namewhat ~= "" then return ("%s in %s '%s'"):format(place, about.namewhat, about.name) end
   if about.what == "C" then return place .. " in ?" end
   return ("%s in function <%s:%d>"):format(place, about.short_src, about.linedefined)

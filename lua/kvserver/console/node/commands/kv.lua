@@ -91,6 +91,6 @@ return {
     help = "limit is 100 unless given, and 10000 at most." },
   { name = "kv.count", arguments = "[prefix]", run = count, example = "kv.count()",
     summary = "How many keys there are", returns = "a number",
-    help = "With a prefix all their values are read, page by page, which takes its time: keys that are written meanwhile "
-      .. "may be counted or not." },
+    help = "With a prefix all their values are read, page by page, which takes its time: keys that are written "
+      .. "meanwhile may be counted or not." },
 }

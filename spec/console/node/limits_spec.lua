@@ -1,0 +1,200 @@
+-- Statements that would not let go, or take everything: the node beside them goes on, and they end when they are told.
+local console = require "spec.support.console"
+local loop = require "kvserver.loop"
+local task = require "kvserver.task"
+local uv = require "luv"
+
+local TIMEOUT_MS <const> = 10000
+local GAP_MS_MAX <const> = 250 -- LIMITED_BUDGET_MS of src/script/hook.h is 50, a collection may come on top
+
+local function wait_until(condition)
+  return assert(task.wait_until(condition, TIMEOUT_MS))
+end
+
+-- The longest time between two turns of the loop; of the processor, so that a busy machine does not count.
+local function pulse()
+  local self <const> = { longest_ms = 0 }
+  local timer <const>, last_s = uv.new_timer(), os.clock()
+  timer:start(1, 1, function()
+    local now_s <const> = os.clock()
+    self.longest_ms = math.max(self.longest_ms, (now_s - last_s) * 1000)
+    last_s = now_s
+  end)
+  return setmetatable(self, { __close = function() timer:close() end })
+end
+
+-- Cancels what runs, as soon as it has begun.
+local function cancel_soon(c, id)
+  task.sleep(30)
+  c:write { ["do"] = "cancel", id = id }
+  return c:answer(id)
+end
+
+describe("a statement without end", function()
+  local w, c
+  setup(function() w = console.world() end)
+  teardown(function() getmetatable(w).__close(w) end)
+  before_each(function() c = w:attach() end)
+  after_each(function() c:close() end)
+
+  local endless <const> = {
+    ["a loop"] = "while true do end",
+    ["a loop of errors that are caught"] = "while true do pcall(error) end",
+    ["loops that are caught"] = "while true do pcall(function() while true do end end) end",
+    ["waiting for the node"] = "while true do kv.get('a') end",
+    ["printing"] = "while true do print(('x'):rep(10000)) end",
+    ["a close handler that does not end"] = [[
+      local _ <close> = setmetatable({}, { __close = function() while true do end end })
+      while true do end]],
+    ["close handlers that do not end, and are caught"] = [[
+      local handler = { __close = function() while true do pcall(function() while true do end end) end end }
+      local _a <close> = setmetatable({}, handler)
+      local _b <close> = setmetatable({}, handler)
+      while true do end]],
+    ["a close handler that waits"] = [[
+      local _ <close> = setmetatable({}, { __close = function() kv.get('a') end })
+      while true do end]],
+    ["a coroutine that ends now and then"] = [[
+      while true do coroutine.wrap(function() for _ = 1, 1000 do end end)() end]],
+    ["a coroutine that yields"] = [[
+      local f = coroutine.wrap(function() while true do coroutine.yield() end end)
+      while true do f() end]],
+    ["metamethods"] = "local t = setmetatable({}, { __index = function() while true do end end }) return t.x",
+    ["a message handler"] = "while true do xpcall(error, function() end) end",
+  }
+  for name, code in pairs(endless) do
+    it("is cancelled: " .. name, function()
+      local beat <close> = pulse()
+      local id <const> = c:begin(code)
+      local reply <const> = cancel_soon(c, id)
+      assert.same({ false, "cancelled" }, { reply.ok, reply.kind })
+      assert.is_true(beat.longest_ms < GAP_MS_MAX, ("the loop stood still for %.0f ms"):format(beat.longest_ms))
+      assert.same({ 1 }, c:eval("1").values)
+    end)
+  end
+
+  local stopped <const> = {
+    ["in a coroutine"] = "coroutine.wrap(function() while true do end end)()",
+    ["in a coroutine, caught"] = "coroutine.wrap(function() while true do pcall(function() while true do end end) end "
+      .. "end)()",
+    ["in a comparator"] = "table.sort({ 1, 2, 3 }, function() while true do end end)",
+    ["in a replacement"] = "return (('x'):gsub('x', function() while true do end end))",
+    ["in a reader of load"] = "load(function() while true do end end)",
+    ["in closing a coroutine"] = [[
+      local co = coroutine.create(function()
+        local _ <close> = setmetatable({}, { __close = function() while true do end end })
+        coroutine.yield()
+      end)
+      coroutine.resume(co)
+      coroutine.close(co)]],
+  }
+  for name, code in pairs(stopped) do
+    it("is stopped where it cannot be interrupted: " .. name, function()
+      local beat <close> = pulse()
+      local reply <const> = c:eval(("pcall(function() %s end) while true do end"):format(code))
+      assert.same({ false, "limit" }, { reply.ok, reply.kind })
+      assert.matches("held the loop too long", reply.message, 1, true)
+      assert.is_true(beat.longest_ms < GAP_MS_MAX, ("the loop stood still for %.0f ms"):format(beat.longest_ms))
+      assert.same({ 1 }, c:eval("1").values)
+    end)
+  end
+
+  it("is stopped when it is the text of an error", function()
+    local reply <const> = c:eval("error(setmetatable({}, { __tostring = function() while true do end end }))")
+    assert.same({ false, "limit" }, { reply.ok, reply.kind })
+  end)
+
+  it("goes with its console, at once", function()
+    c:begin("while true do end")
+    wait_until(function() return next(w.socket.console.attached).running end)
+    local session <const> = next(w.socket.console.attached)
+    c:close()
+    wait_until(function() return not session.running end)
+    assert.equal(0, w.socket.console.count)
+  end)
+
+  it("does not hold up another console's", function()
+    local other <close> = w:attach()
+    c:begin("while true do end")
+    for i = 1, 20 do assert.same({ i }, other:eval(tostring(i)).values) end
+  end)
+end)
+
+describe("a statement that wants all memory", function()
+  local w, c
+  setup(function() w = console.world() end)
+  teardown(function() getmetatable(w).__close(w) end)
+  before_each(function() c = w:attach() end)
+  after_each(function()
+    c:close()
+    collectgarbage()
+  end)
+
+  local greedy <const> = {
+    ["strings"] = "local t = {} while true do t[#t + 1] = ('x'):rep(1e6) .. #t end",
+    ["one string"] = "return ('x'):rep(1e10)",
+    ["a string that doubles"] = "local s = 'x' while true do s = s .. s end",
+    ["small tables"] = "local t = {} while true do t[#t + 1] = {} end",
+    ["a global that stays"] = "hoard = {} while true do hoard[#hoard + 1] = { 'x' } end",
+    ["coroutines"] = "local t = {} while true do t[#t + 1] = coroutine.create(print) end",
+  }
+  for name, code in pairs(greedy) do
+    it("does not get it: " .. name, function()
+      local before <const> = loop.memory_bytes()
+      local beat <close> = pulse()
+      local reply <const> = c:eval(code)
+      assert.is_false(reply.ok)
+      assert.equal("limit", reply.kind)
+      assert.matches("not enough memory", reply.message, 1, true)
+      assert.is_true(loop.memory_bytes() - before < 40 << 20)
+      assert.is_true(beat.longest_ms < GAP_MS_MAX, ("the loop stood still for %.0f ms"):format(beat.longest_ms))
+      c:eval("hoard = nil")
+      assert.same({ 1 }, c:eval("1").values)
+    end)
+  end
+
+  it("does not get it by catching errors", function()
+    local id <const> = c:begin("hoard = {} while true do pcall(function() hoard[#hoard + 1] = { 'x' } end) end")
+    wait_until(function() return loop.memory_bytes() > 20 << 20 end)
+    assert.equal("cancelled", cancel_soon(c, id).kind)
+  end)
+end)
+
+describe("a console that does not read", function()
+  it("holds up its own statement only, and loses its connection in the end", function()
+    local w <close> = console.world(nil, { read_ms = 300 })
+    local lazy <close> = w:attach()
+    local other <close> = w:attach()
+    lazy:stop_reading()
+    lazy:begin("n = 0 while true do print(('x'):rep(10000)) server.printed = (server.printed or 0) + 1 end")
+    local last
+    wait_until(function()
+      local before <const> = last
+      last = other:eval("server.printed").values[1]
+      return last == before and math.type(last) == "integer"
+    end)
+    assert.is_true(last < 200, last .. " prints that nobody took")
+    wait_until(function() return w.socket.count == 1 end)
+  end)
+
+  it("gets all of it when it reads again", function()
+    local w <close> = console.world()
+    local c <close> = w:attach()
+    c:stop_reading()
+    local id <const> = c:begin("for i = 1, 200 do print(i, ('x'):rep(10000)) end")
+    task.sleep(20)
+    c:go_on_reading()
+    assert.is_true(c:answer(id).ok)
+    assert.equal(200, #c:printed())
+    assert.equal("200\tx", c:printed()[200]:sub(1, 5))
+  end)
+end)
+
+describe("without limits", function()
+  it("a statement has what a script has", function()
+    local w <close> = console.world()
+    local c <close> = w:attach { limit = false }
+    local reply <const> = c:eval("local t = {} for i = 1, 50 do t[i] = ('x'):rep(1 << 20):rep(1) .. i end return #t")
+    assert.same({ 50 }, reply.values)
+  end)
+end)
