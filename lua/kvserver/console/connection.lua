@@ -48,9 +48,9 @@ end
 local function take_reply(self, message)
   local waiting <const> = self.waiting[message.id]
   if not waiting then return end -- it was given up
-  self.waiting[message.id] = nil
   local values <const> = decode_values(message.values)
   if not values then return give_up(self, NONSENSE) end
+  self.waiting[message.id] = nil
   message.values = values
   waiting:set(message)
 end
@@ -74,6 +74,8 @@ local function take_line(self, line)
     take_event(self, message)
   elseif message.id then
     take_reply(self, message)
+  elseif self.attached:is_set() then
+    give_up(self, NONSENSE)
   elseif message.ok and type(message.result) == "table" then
     self.attached:set(message.result)
   else

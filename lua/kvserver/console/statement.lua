@@ -4,8 +4,9 @@
 --     statement.state("= 1 + 1")          --> "complete"
 local M = {}
 
+-- No line behind it ends a string between quotes.
 local function ends_too_early(why)
-  return why ~= nil and why:find "near <eof>$" ~= nil
+  return why ~= nil and why:find "near <eof>$" ~= nil and not why:find("unfinished string near", 1, true)
 end
 
 --- What a text is, as a statement: "empty" (blanks and comments), "complete" (it may still be wrong: that is for the

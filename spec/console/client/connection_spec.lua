@@ -1,0 +1,118 @@
+-- The console's end of an admin socket, against a node that says what the spec tells it to.
+local connection = require "kvserver.console.connection"
+local fake_node = require "spec.console.client.fake_node"
+local json = require "kvserver.json"
+local task = require "kvserver.task"
+
+local TIMEOUT_MS <const> = 5000
+
+local function wait_until(condition)
+  return assert(task.wait_until(condition, TIMEOUT_MS))
+end
+
+local EVAL <const> = { ["do"] = "eval", code = "1", chunk = "=x", line = 1 }
+
+local function ask(node, timeout_ms)
+  local request <const> = {}
+  for key, value in pairs(EVAL) do request[key] = value end
+  return node:request(request, timeout_ms)
+end
+
+describe("a connection to a node", function()
+  it("says who attaches, and learns whom it attached to", function()
+    local fake <close> = fake_node.listen(fake_node.answering())
+    local node <close> = assert(connection.open(fake.path, { rw = true, no_limit = true }))
+    assert.same({ "n2", "follower", 7 }, { node.about.id, node.about.role, node.about.term })
+    local said <const> = fake.requests[1].args[1]
+    assert.same({ true, false, false }, { said.rw, said.limit, said.terminal })
+  end)
+
+  it("brings values back, and how long they took", function()
+    local fake <close> = fake_node.listen(fake_node.answering(1, json.null, "two", { bytes = "/wA=" }))
+    local node <close> = assert(connection.open(fake.path))
+    local reply <const> = assert(ask(node))
+    assert.same({ 1, json.null, "two", "\xff\0" }, reply.values)
+    assert.is_true(reply.ok and reply.ms == 0.1 and reply.round_ms > 0)
+  end)
+
+  it("hands out what is printed, in order, before the reply", function()
+    local fake <close> = fake_node.listen(function(session, request)
+      for i = 1, 3 do session:send { event = "print", id = request.id, text = "line " .. i } end
+      session:send { id = request.id, ok = true, values = json.array {} }
+    end)
+    local printed <const> = {}
+    local node <close> = assert(connection.open(fake.path, {
+      on_print = function(text) printed[#printed + 1] = text end,
+    }))
+    assert(ask(node))
+    assert.same({ "line 1", "line 2", "line 3" }, printed)
+  end)
+
+  it("takes lines that come in pieces, and several at once", function()
+    local fake <close> = fake_node.listen(function(session, request)
+      session:send(('{"id":%d,"ok":true,'):format(request.id))
+      session:send '"values":[7]}\n{"event":"status","id":"n2","role":"leader","term":8,"leader_id":"n2"}\n'
+    end)
+    local node <close> = assert(connection.open(fake.path))
+    assert.same({ 7 }, assert(ask(node)).values)
+    wait_until(function() return node.about.role == "leader" end)
+    assert.equal(8, node.about.term)
+  end)
+
+  it("forgets what is null in an event: there is no leader any more", function()
+    local fake <close> = fake_node.listen(fake_node.answering())
+    local node <close> = assert(connection.open(fake.path))
+    fake.sessions[1]:send { event = "status", role = "candidate", term = 9, leader_id = json.null }
+    wait_until(function() return node.about.role == "candidate" end)
+    assert.is_nil(node.about.leader_id)
+  end)
+
+  it("ends a statement that takes too long: the node is told, and the next one is answered", function()
+    local fake <close> = fake_node.listen(function(session, request)
+      if request["do"] == "cancel" then
+        session:send { id = request.id, ok = false, kind = "cancelled", message = "cancelled" }
+      elseif request.id > 1 then
+        session:send { id = request.id, ok = true, values = json.array { 2 } }
+      end
+    end)
+    local node <close> = assert(connection.open(fake.path))
+    assert.same({ nil, "timeout" }, { ask(node, 30) })
+    assert.same({ "cancel", 1 }, { fake.requests[3]["do"], fake.requests[3].id })
+    assert.same({ 2 }, assert(ask(node)).values)
+  end)
+
+  it("says how it ended: who waits gets no reply", function()
+    local fake <close> = fake_node.listen(function(session)
+      session:send { event = "end", why = "the node stops" }
+      session:close()
+    end)
+    local why_closed
+    local node <close> = assert(connection.open(fake.path, { on_close = function(why) why_closed = why end }))
+    assert.same({ nil, "the node stops" }, { ask(node) })
+    assert.equal("the node stops", why_closed)
+    assert.same({ nil, "the node stops" }, { ask(node) })
+  end)
+
+  it("ends when the node sends what it cannot make sense of", function()
+    for _, nonsense in ipairs { "hello\n", "[1]", '{"id":1,"ok":true,"values":[{"what":1}]}\n' } do
+      local fake <close> = fake_node.listen(function(session) session:send(nonsense .. "\n") end)
+      local node <close> = assert(connection.open(fake.path))
+      local reply <const>, why = ask(node)
+      assert.is_nil(reply)
+      assert.matches("makes no sense", why)
+    end
+  end)
+
+  it("is not there when the node refuses it, hangs, or has gone", function()
+    local refusing <close> = fake_node.listen(nil, '{"ok":false,"err_msg":"too many connections: up to 64"}\n')
+    assert.same({ nil, refusing.path .. ": too many connections: up to 64" }, { connection.open(refusing.path) })
+    local hanging <close> = fake_node.listen(nil, "")
+    local node, why = connection.open(hanging.path, { timeout_ms = 30 })
+    assert.is_nil(node)
+    assert.matches("no answer within 0.03 s", why, 1, true)
+    hanging:die()
+    node, why = connection.open(hanging.path)
+    assert.is_nil(node)
+    assert.matches("no node runs there", why, 1, true)
+  end)
+end)
