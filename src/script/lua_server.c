@@ -234,7 +234,8 @@ static int get_stats(lua_State *L) {
 }
 
 /* status() -> {role, term, leader_id, commit_index, last_applied, first_index, last_index, snapshot_index,
- * snapshot_term, not_ready}, of this moment; leader_id is "" when none is known, not_ready nil when the node is fit for
+ * snapshot_term, not_ready, behind, next_action}, of this moment; leader_id is "" when none is known. not_ready (why),
+ * behind (how many entries it must apply first; 0: that is not why) and next_action are nil when the node is fit for
  * work. */
 static int get_status(lua_State *L) {
   struct raft_status status;
@@ -252,8 +253,12 @@ static int get_status(lua_State *L) {
   set_integer(L, "last_index", status.last_index);
   set_integer(L, "snapshot_index", status.snapshot_index);
   set_integer(L, "snapshot_term", status.snapshot_term);
-  lua_pushstring(L, status.unready != NULL ? status.unready->text : NULL);
+  if (status.unready == NULL) return 1;
+  lua_pushstring(L, status.unready->text);
   lua_setfield(L, -2, "not_ready");
+  lua_pushstring(L, status.unready->action);
+  lua_setfield(L, -2, "next_action");
+  set_integer(L, "behind", status.behind);
   return 1;
 }
 

@@ -24,7 +24,7 @@ return {
     summary = "Clients whose last request this node remembers, so that a retry is not done twice",
     returns = "a list of records, 1000 at most; and true when there are more",
     help = "In the order of their ids. reply: what a retry of last_seq is answered." },
-  { name = "ops.get", arguments = "id", run = get, example = "ops.get('n1-1')",
+  { name = "ops.get", arguments = "id", run = get, example = "ops.get('n1-6f1d0c2b9a3e4857-1')",
     summary = "What became of an asynchronous write", returns = "a record; nil when it is unknown or forgotten",
     help = "As GET /ops/{id}: ready says whether there is a result yet." },
 }

@@ -13,19 +13,8 @@ local ALL_COLUMNS <const> = {
   "id", "role", "term", "leader_id", "applied", "commit", "last", "trails_leader_by", "snapshot_index", "keys",
   "uptime_ms", "version", "answer",
 }
-local HEALTH_COLUMNS <const> = { "ready", "reason", "next_action" }
+local HEALTH_COLUMNS <const> = { "ready", "reason", "behind", "next_action" }
 local WHO_COLUMNS <const> = { "session", "user", "pid", "since_ms", "rw", "statement" }
-
--- What helps against each reason that a node gives for not being ready.
-local NEXT_ACTIONS <const> = {
-  ["no leader is known"] = "see that a majority of the members runs and reaches each other: status('all')",
-  ["its storage failed"] = "read the log for why, repair the disk, and start the node again",
-  ["its disk is full"] = "make room on the disk of the data directory: writes come back by themselves",
-  ["it leads, but has not committed anything yet"] = "wait; if it lasts, a majority does not answer: status('all')",
-  ["it has not been brought up to date since it lost its state"] = "wait until a leader has brought it up to date",
-  ["it is catching up"] = "wait: raft.peers() at the leader shows how far it is",
-  ["it is still applying committed entries"] = "wait: status().lag shows how many are left",
-}
 
 local function fsync_p99_us(node)
   local fsync <const> = node.durations and node:durations().fsync
@@ -89,9 +78,8 @@ end
 
 local function health(context)
   local now <const> = context.node:status()
-  local reason <const> = now.not_ready or now.leader_id == "" and "no leader is known" or nil
   return result.record(HEALTH_COLUMNS, {
-    ready = reason == nil, reason = reason, next_action = reason and (NEXT_ACTIONS[reason] or "read the log"),
+    ready = now.not_ready == nil, reason = now.not_ready, behind = now.behind, next_action = now.next_action,
   })
 end
 
@@ -107,7 +95,7 @@ return {
       .. "without a leader." },
   { name = "health", arguments = "", run = health, example = "health()", columns = HEALTH_COLUMNS,
     summary = "Whether this node is fit for work, as GET /readyz says",
-    returns = "ready; and if it is not, the reason, and what to do next", help = "Works without a leader." },
+    returns = "ready; and if it is not, the reason, by how many entries it is behind, and what to do next", help = "Works without a leader." },
   { name = "who", arguments = "", run = who, example = "who()", columns = WHO_COLUMNS,
     summary = "The consoles that are attached to this node", returns = "a list of records",
     help = "user and pid are what the console says of itself." },
