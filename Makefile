@@ -303,6 +303,7 @@ install: program $(DOCUMENTS)
 	install -D -m 644 $(BUILD)/kvserver.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/kvserver
 	install -D -m 644 $(BUILD)/kvserver.service $(DESTDIR)$(PREFIX)/lib/systemd/system/kvserver.service
 	install -D -m 644 share/cluster.lua $(DESTDIR)$(PREFIX)/share/doc/kvserver/cluster.lua
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/kvserver share/kvserver/*.lua
 
 clean:
 	rm -rf build
@@ -320,7 +321,7 @@ make reference    the verbs of the scenario language, from their comments into s
 make fuzz         fuzz the readers of bytes from outside               FUZZ_SECONDS=60 each
 make bench        measure it beside nginx, etcd and Redis, against the goals   BENCHES="http cluster failover durable catchup"
 make deps         install what run and test need; deps-lint, deps-fuzz, deps-bench the rest
-make install      program, manual, bash completion, systemd unit       PREFIX=/usr/local DESTDIR=
+make install      program, admin scripts, manual, bash completion, systemd unit       PREFIX=/usr/local DESTDIR=
 make clean        remove build/
 V=1 shows the commands; SAN=address or SAN=thread with all, run, test: a build with sanitizers in build/address or build/thread
 endef

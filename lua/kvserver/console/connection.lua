@@ -52,6 +52,9 @@ local function take_reply(self, message)
   if not values then return give_up(self, NONSENSE) end
   self.waiting[message.id] = nil
   message.values = values
+  for _, key in ipairs { "message", "traceback", "hint" } do
+    if message[key] ~= nil then message[key] = decode.value(message[key]) end -- they need not be UTF-8
+  end
   waiting:set(message)
 end
 

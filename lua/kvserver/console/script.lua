@@ -4,7 +4,8 @@
 -- What a script finds beside the libraries: the commands of the node that the console is attached to as functions
 -- (`status()`, `raft.transfer "n2"`, `kv.get "a"`), `eval(code, ...)`, which runs in that node, `connect(target)`,
 -- which gives the same of another node as a table (a `<close>` value), `nodes()`, the nodes of this machine,
--- `show(value)`, which shows a value as the console does, and `arg`. What it returns is shown.
+-- `show(value)`, which shows a value as the console does, `about` (what the node says of itself: `about.id`), `arg`.
+-- What it returns is shown.
 local connection = require "kvserver.console.connection"
 local decode = require "kvserver.console.decode"
 local encode = require "kvserver.console.node.encode"
@@ -65,6 +66,7 @@ local function environment(session, name, words)
   local globals <const> = remote.commands(session.node, options)
   globals.arg = table.move(words, 1, #words, 1, { [0] = name })
   globals.show, globals.print, globals.connect, globals.nodes = show(session), print_line, connect(options), nodes
+  globals.about = session.node.about
   return setmetatable(globals, { __index = _G })
 end
 
