@@ -101,6 +101,7 @@ end
 
 local function named(text, environment, commands)
   local typed <const> = text:match("[%a_][%w_.:]*$") or ""
+  if text:sub(1, #text - #typed):find("[%w_)%]\"'][.:]$") then return {}, #text + 1 end -- of a value, not of a name
   local path <const>, separator, word = typed:match("^(.*)([.:])([%w_]*)$")
   word = word or typed
   local found <const>, seen = {}, 0
