@@ -1,4 +1,5 @@
 --- The manual page kvserver(1), made from the table of options and what is fixed. Written in the macros of man(7).
+local commands = require "kvserver.console.node.commands"
 local options = require "kvserver.options"
 local scenario_options = require "share.scenario_options"
 local version = require "kvserver.version"
@@ -17,6 +18,13 @@ end
 local function bold(text)
   return ".B " .. plain(text)
 end
+
+local COMMANDS_INTRODUCTION <const> = [[
+A console that is attached to a node runs Lua in it.
+Beside the standard library, without what reaches outside, it has these commands.
+Those that write need \-\-rw.
+A statement that runs on is interrupted every few milliseconds, and all of them have 32 MiB of memory.
+]]
 
 local function option_entry(name, argument, text)
   if not argument or argument == "" then return entry(bold("--" .. name), text) end
@@ -52,6 +60,19 @@ local function scenario_section()
   for _, row in ipairs(scenario_options) do
     entries[#entries + 1] = option_entry(row.name, row.argument, row.help)
   end
+  return table.concat(entries)
+end
+
+-- A command of the console, as somebody types it, and what it says of itself.
+local function command_entry(row)
+  local needs <const> = row.faults and " Only with \\-\\-enable\\-faults." or ""
+  local text <const> = ("%s. %s%s Returns %s."):format(plain(row.summary), plain(row.help), needs, plain(row.returns))
+  return (".TP\n%s\n%s\n"):format(bold(("%s(%s)"):format(row.name, row.arguments)), text)
+end
+
+local function commands_section()
+  local entries = { COMMANDS_INTRODUCTION }
+  for _, row in ipairs(commands.list) do entries[#entries + 1] = command_entry(row) end
   return table.concat(entries)
 end
 
@@ -160,6 +181,7 @@ function M.text()
     { "OPTIONS", OPTIONS_INTRODUCTION .. options_section() },
     { "CONFIGURATION FILE", configuration_section(CONFIGURATION_INTRODUCTION, CONFIGURATION_EXAMPLE) },
     { "SCENARIO OPTIONS", scenario_section() },
+    { "CONSOLE COMMANDS", commands_section() },
     { "EXIT STATUS", list(EXIT_STATUS) },
     { "ENVIRONMENT", list(ENVIRONMENT) },
     { "FILES", list(FILES) },

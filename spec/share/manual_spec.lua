@@ -2,6 +2,7 @@
 
 local child = require "spec.support.child"
 local config_file = require "kvserver.config_file"
+local commands = require "kvserver.console.node.commands"
 local manual = require "share.manual"
 local options = require "kvserver.options"
 local version = require "kvserver.version"
@@ -44,6 +45,14 @@ describe("the manual", function()
     local text <const> = read(section "SCENARIO OPTIONS")
     for _, flag in ipairs { "--world  W", "--seeds  A..B", "--until  EVENT", "--junit  FILE", "--quiet" } do
       assert.matches("\n" .. flag:gsub("[-.]", "%%%0") .. "\n%w", text)
+    end
+  end)
+
+  it("describes the console's commands", function()
+    local text <const> = read(section "CONSOLE COMMANDS")
+    for _, row in ipairs(commands.list) do
+      local entry <const> = ("\n%s(%s)\n%s."):format(row.name, row.arguments, row.summary)
+      assert.matches(entry, text, 1, true)
     end
   end)
 

@@ -110,18 +110,28 @@ static int record_traceback(lua_State *L) {
   return 0;
 }
 
-static const struct script_limits *limits_of(const struct task *task) {
+static struct script_limits *limits_of(struct task *task) {
   return task->limited ? &task->limits : NULL;
 }
 
 /* Runs the pending close handlers of a task, as far as it lets them. Returns Lua's status. */
 static int close_coroutine(struct task *task) {
   struct script_vm *vm = task->vm;
-  const struct script_limits *limits = vm->limits;
+  struct script_limits *limits = vm->limits;
   vm->limits = limits_of(task);
   int status = lua_resetthread(task->co);
   vm->limits = limits;
   return status;
+}
+
+/* The same of a task that is at its end already, with a slice for it: a kill that strikes there is of no interest. */
+static void close_ended(struct task *task) {
+  struct script_vm *vm = task->vm;
+  bool killing = vm->killing; /* then it is somebody else who is killed, and stays so */
+  task->limits.refusals = 0;
+  hook_restart_slice(vm);
+  close_coroutine(task);
+  if (!killing && hook_end_kill(vm)) lua_pop(vm->L, 1);
 }
 
 /* The error value is on the coroutine's stack; there it stays while the pending close handlers run. */
@@ -132,7 +142,7 @@ static void end_failed(struct task *task) {
   lua_pushvalue(task->co, -1);
   lua_xmove(task->co, L, 1);
   script_call(task->vm, 2);
-  if (lua_status(task->co) != LUA_OK) close_coroutine(task); /* else its close handlers are what failed */
+  if (lua_status(task->co) != LUA_OK) close_ended(task); /* else its close handlers are what failed */
   end(task, TASK_FAILED);
 }
 
@@ -143,7 +153,7 @@ static void end_killed(struct task *task) {
   lua_pushvalue(L, -2);
   lua_setiuservalue(L, -2, SLOT_TRACEBACK);
   lua_pop(L, 1);
-  close_coroutine(task);
+  close_ended(task);
   lua_settop(task->co, 0);
   lua_xmove(L, task->co, 1);
   end(task, TASK_FAILED);
@@ -180,7 +190,7 @@ static void after_yield(struct task *task, int values_count) {
 
 static void step(struct script_vm *vm, struct task *task) {
   struct task *previous = vm->current;
-  const struct script_limits *previous_limits = vm->limits;
+  struct script_limits *previous_limits = vm->limits;
   vm->current = task;
   vm->limits = limits_of(task);
   task->phase = TASK_RUNNING;
@@ -404,5 +414,6 @@ struct task *task_spawn_limited(lua_State *L, const struct script_limits *limits
   struct task *task = task_spawn(L, args_count);
   task->limited = true;
   task->limits = *limits;
+  hook_install_limited(task->co);
   return task;
 }
