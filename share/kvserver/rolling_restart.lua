@@ -1,6 +1,6 @@
 --- Restarts the nodes of a cluster one after the other, while it serves:
 --
---     kvserver --console n1.data --rw -f rolling_restart.lua [TARGET...]
+--     kvserver --console n1.data -f rolling_restart.lua [TARGET...]
 --
 -- TARGETs are data directories or admin sockets of nodes on this machine; without any it is all members of the cluster
 -- that the console is attached to, which must then all be on this machine. Followers come first; the leader hands over

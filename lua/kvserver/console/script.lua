@@ -18,11 +18,14 @@ local M = {}
 
 local NODE_COLUMNS <const> = { "id", "pid", "path" }
 
--- The files that may be meant: as it is said, then, for a name alone, among what is installed with this program.
+-- The files that may be meant: as it is said, then, for a name alone, among what is installed with this program; and
+-- whether it is one of those.
 local function find(name)
-  if name:find("/", 1, true) or uv.fs_stat(name) then return name end
+  if name == "-" then return nil, false end
+  if name:find("/", 1, true) or uv.fs_stat(name) then return name, false end
   local installed <const> = uv.exepath():gsub("[^/]*$", "") .. "../share/kvserver/" .. name
-  return uv.fs_stat(installed) and installed or name
+  if uv.fs_stat(installed) then return installed, true end
+  return name, false
 end
 
 -- ---- what a script finds ----
@@ -61,8 +64,8 @@ local function nodes()
   return setmetatable(found, { columns = NODE_COLUMNS })
 end
 
-local function environment(session, name, words)
-  local options <const> = { rw = session.rw, timeout_ms = session.timeout_s and session.timeout_s * 1000 }
+local function environment(session, name, words, rw)
+  local options <const> = { rw = rw, timeout_ms = session.timeout_s and session.timeout_s * 1000 }
   local globals <const> = remote.commands(session.node, options)
   globals.arg = table.move(words, 1, #words, 1, { [0] = name })
   globals.show, globals.print, globals.connect, globals.nodes = show(session), print_line, connect(options), nodes
@@ -89,12 +92,14 @@ end
 
 --- Runs one.
 -- @param session of kvserver.console.session
--- @tparam string name a file; "-": standard input; a name without a slash that is no file: among the installed ones
+-- @tparam string name a file; "-": standard input; a name without a slash that is no file: among the installed ones,
+-- whose name says what they do: these may write in any case
 -- @tparam {string,...} words its `arg`
 -- @treturn string as Session:evaluate
 function M.run(session, name, words)
-  local path <const> = name ~= "-" and find(name) or nil
-  local chunk <const>, problem = loadfile(path, "t", environment(session, name, words))
+  local path <const>, is_installed = find(name)
+  local rw <const> = session.rw or is_installed
+  local chunk <const>, problem = loadfile(path, "t", environment(session, name, words, rw))
   if not chunk then
     session:complain_of { kind = "syntax", message = problem }
     return "failed"
