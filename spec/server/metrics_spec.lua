@@ -66,6 +66,8 @@ describe("GET /metrics", function()
     for _, writer in ipairs(tasks) do writer:join() end
     local last = scrape(node)
     assert.same({}, before:fallen(last))
+    assert.equal(last:value "kvserver_raft_proposals_total",
+      last:value "kvserver_raft_commit_duration_seconds_count") -- each entry, not each batch
     assert.equal("", promtool(reply.body))
     for _, c in ipairs(clients) do c:close() end
   end)

@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { UNREADY_TEXT_MAX = 256 };
+enum { UNREADY_TEXT_MAX = 256, BEHIND_TEXT_MAX = 48 };
 
 static const char json_type[] = "application/json";
 static const char raw_type[] = "application/octet-stream";
@@ -156,7 +156,7 @@ void api_write_redirect(struct httpapi *api, struct http_exchange *exchange, enu
 void api_write_not_ready(struct httpapi *api, struct http_exchange *exchange, const struct raft_unready *unready,
                          uint64_t behind) {
   char text[UNREADY_TEXT_MAX];
-  char by[UNREADY_TEXT_MAX] = "";
+  char by[BEHIND_TEXT_MAX] = "";
   if (behind > 0) snprintf(by, sizeof by, ", %" PRIu64 " entries behind", behind);
   snprintf(text, sizeof text, "%s%s; %s", unready->text, by, unready->action);
   buffer_clear(&api->reply);

@@ -43,7 +43,7 @@ void traffic_write(const struct traffic *traffic, const struct traffic_route *ro
   for (size_t i = 0; i < count; i++)
     write_answers(traffic->answers[i], &routes[i], out);
   metrics_family(out, "kvserver_http_request_duration_seconds", METRIC_HISTOGRAM,
-                 "From the last byte of a request to its answer, by route.");
+                 "From when a request was taken up to its answer, by route.");
   for (size_t i = 0; i < count; i++) {
     const struct metric_label labels[] = {{"method", routes[i].method}, {"route", routes[i].path}, {NULL, NULL}};
     if (traffic->durations[i].count == 0) continue;
