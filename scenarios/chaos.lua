@@ -24,7 +24,7 @@ kv.scenario("whatever goes wrong, nothing is lost", options, function(c)
   kv.sometimes("two nodes lead, in different terms", seen.two_leaders)
 
   local load = c:load {
-    clients = 5, keys = 8, think = "100ms", timeout = "2s",
+    clients = 5, keys = 8, think = "100ms", timeout = "2s", async = 0.2,
     mix = { put = 5, get = 4, cas = 2, delete = 1, mput = 1, mget = 1 },
   }
   local nemesis = c:nemesis {
@@ -42,6 +42,8 @@ kv.scenario("whatever goes wrong, nothing is lost", options, function(c)
   local unknown <const>, retried <const> = load:stats().unknown, sight.retried(load.history)
   kv.sometimes("an outcome is unknown", function() return unknown > 0 end)
   kv.sometimes("a request is asked again", function() return retried end)
+  local told <const> = sight.told(load.history)
+  kv.sometimes("an asynchronous write is told to be done", function() return told.ok end)
   check.linearizable(load.history)
   check.exactly_once(load.history)
   check.no_acked_write_lost(load.history)

@@ -98,4 +98,15 @@ function M.retried(history)
   return false
 end
 
+--- What was told of the asynchronous writes of a history that a node has taken.
+-- @verb sight.told(history)
+-- @treturn table ok, fail, unknown: whether that was the outcome of one
+function M.told(history)
+  local told = { ok = false, fail = false, unknown = false }
+  for _, op in ipairs(history) do
+    if op.op_id then told[op.outcome] = true end
+  end
+  return told
+end
+
 return M

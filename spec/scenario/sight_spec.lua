@@ -75,4 +75,10 @@ describe("sight", function()
     assert.is_false(sight.retried { { attempts = { {} } }, {} })
     assert.is_true(sight.retried { { attempts = { {} } }, { attempts = { {}, {} } } })
   end)
+
+  it("sees what was told of asynchronous writes", function()
+    assert.same({ ok = false, fail = false, unknown = false }, sight.told { { outcome = "ok" } })
+    local taken <const>, other <const> = { { outcome = "fail", op_id = "x" }, { outcome = "ok", op_id = "y" } }, {}
+    assert.same({ ok = true, fail = true, unknown = false }, sight.told { taken[1], taken[2], other })
+  end)
 end)

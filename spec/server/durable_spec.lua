@@ -55,6 +55,19 @@ describe("a node on a data directory", function()
     assert.equal("same", write(node).headers["x-replay"])
   end)
 
+  it("writes what it has taken asynchronously before it is stopped", function()
+    local dir <close> = directory.new()
+    local node = node_on(dir, { enable_faults = true })
+    node.server:fault_disk { slow_ms = 100 }
+    local reply = node:ask("PUT /kv/a?mode=async", '{"value":"1"}')
+    assert.equal(202, reply.status)
+    assert.matches('"ready":false', node:ask("GET " .. reply.headers.location).body, 1, true)
+    assert.is_true(node.server:stop(1000))
+    node.server:close()
+    local again <close> = node_on(dir)
+    assert.equal('{"ok":true,"value":"1"}', again:ask("GET /kv/a").body)
+  end)
+
   it("seals its log when it is stopped, and only then", function()
     local dir <close> = directory.new()
     do

@@ -68,7 +68,7 @@ end
 
 -- What became of a write, asynchronous or not.
 function Worker:settle(result)
-  return result.op_id and self.client:outcome(result) or result
+  return result.op_id and self.client:outcome(result, { within = self.load.timeout }) or result
 end
 
 local act = {}
@@ -129,7 +129,7 @@ function M.start(cluster, options)
   cluster.loads_count = (cluster.loads_count or 0) + 1
   local self = setmetatable({
     cluster = cluster, history = cluster.history, keys = options.keys or 16, mix = mix, async = options.async or 0,
-    operations = 0, workers = {},
+    timeout = options.timeout, operations = 0, workers = {},
     think_ms = duration.ms(options.think, THINK), prefix = options.prefix or "k", from = cluster.world:now(),
   }, Load)
   for i = 1, options.clients or 8 do
