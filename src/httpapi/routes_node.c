@@ -42,7 +42,7 @@ void route_readyz(struct httpapi *api, const struct http_message *request, struc
   (void)request;
   dkv_status(api->dkv, &raft, &stats);
   dkv_leader_hint(api->dkv, &hint);
-  const char *not_ready = raft.not_ready;
+  const char *not_ready = api->stopping ? "it is stopping" : raft.not_ready;
   if (not_ready == NULL && hint.leader_id[0] == '\0') not_ready = "no leader is known";
   if (not_ready == NULL)
     write_health(api, exchange, &raft, &hint);

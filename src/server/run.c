@@ -171,6 +171,7 @@ static void write_metrics(void *context, struct buffer *out) {
                           .loop = server->loop,
                           .dkv = &server->dkv,
                           .http = server->http,
+                          .stopping = server->stopped != NULL,
                           .member = server->member,
                           .storage = server->storage};
   scrape_write(&scrape, out);
@@ -290,6 +291,7 @@ void server_stop(struct server *server, uint32_t grace_ms, void (*stopped)(void 
   server->stopped = stopped;
   server->stopped_context = context;
   server->grace_ms = grace_ms;
+  httpapi_set_stopping(server->api); /* before it hands over: whoever balances load has that long to look elsewhere */
   if (server->member == NULL || !member_leave(server->member, drain, server)) drain(server);
 }
 

@@ -20,7 +20,7 @@ static void write_build(const struct config *config, struct buffer *out) {
 
 /* ---- Raft ---- */
 
-static void write_role(const struct raft_status *raft, bool leader_known, struct buffer *out) {
+static void write_role(const struct raft_status *raft, bool leader_known, bool stopping, struct buffer *out) {
   static const char *const roles[] = {"leader", "follower", "candidate"};
   metrics_family(out, "kvserver_raft_role", METRIC_GAUGE, "1 for the role that this node has, 0 for the others.");
   for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
@@ -28,7 +28,8 @@ static void write_role(const struct raft_status *raft, bool leader_known, struct
     metrics_value(out, "kvserver_raft_role", labels, strcmp(raft->role, roles[i]) == 0);
   }
   metrics_gauge(out, "kvserver_raft_leader_known", "1 when this node knows a leader.", leader_known);
-  metrics_gauge(out, "kvserver_raft_ready", "1 when /readyz says 200.", leader_known && raft->not_ready == NULL);
+  metrics_gauge(out, "kvserver_raft_ready", "1 when /readyz says 200.",
+                leader_known && raft->not_ready == NULL && !stopping);
 }
 
 static void write_indices(const struct raft_status *raft, struct buffer *out) {
@@ -140,7 +141,7 @@ static void write_raft(const struct scrape *scrape, struct buffer *out) {
   struct leader_hint leader;
   dkv_status(scrape->dkv, &raft, &state);
   dkv_leader_hint(scrape->dkv, &leader);
-  write_role(&raft, leader.leader_id[0] != '\0', out);
+  write_role(&raft, leader.leader_id[0] != '\0', scrape->stopping, out);
   write_indices(&raft, out);
   write_peers(&raft, out);
   metrics_gauge(out, "kvserver_state_keys", "Keys in the state.", state.keys);

@@ -16,6 +16,7 @@ struct scrape {
   struct io_loop *loop;
   struct distributedkv *dkv;
   const struct http_server *http;
+  bool stopping;
   const struct member *member;   /* NULL: the node is the caller's (specs) */
   const struct storage *storage; /* NULL as well */
 };
