@@ -121,6 +121,23 @@ describe("log", function()
     assert.matches("event=after dropped_lines=" .. 3000 - through .. "$", written_lines[#written_lines])
   end)
 
+  it("begins a line anew when a file took only a part of the last one, and says in the next event how many it lost",
+    function()
+      local result = run([[
+        for _ = 1, 20 do log.write("info", "m", "e", { padding = ("x"):rep(200) }) end
+        assert(os.execute("prlimit --fsize=100000 --pid $PPID"))
+        log.say("words")
+        log.write("info", "m", "after")]],
+        "trap '' XFSZ; (ulimit -S -f 1; exec $PROGRAM $SCRIPT) 2>>$DIR/log && cat $DIR/log")
+      local written_lines <const> = lines(result.stdout)
+      local torn <const> = #written_lines - 2
+      assert.matches("^ts=%S+ level=info module=m event=e padding=x*$", written_lines[torn])
+      assert.is_true(#written_lines[torn] < #written_lines[1])
+      assert.equal("words", written_lines[torn + 1])
+      assert.matches("^ts=%S+ level=info module=m event=after dropped_lines=" .. 21 - torn .. "$",
+        written_lines[torn + 2])
+    end)
+
   it("keeps its most recent lines in memory, those that stderr does not take, too", function()
     run([[
       for i = 1, 1500 do log.write("info", "m", "e" .. i % 50, { i = i }) end

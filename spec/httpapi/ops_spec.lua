@@ -153,6 +153,18 @@ describe("an asynchronous write", function()
     assert.equal(2, #fake:held())
   end)
 
+  it("is sent to the leader, place or no place, by a node that does not lead any more", function()
+    local node <close>, fake = open { async_ops_max = 1 }
+    take(node)
+    fake:set_role "follower"
+    fake:refuse "not_leader"
+    local reply = node:ask(table.unpack(PUT))
+    assert.same({ 307, "http://127.0.0.1:7002/kv/a?mode=async" }, { reply.status, reply.headers.location })
+    fake:set_hint()
+    fake:refuse "no_leader"
+    assert.equal("no_leader", json.decode(node:ask(table.unpack(PUT)).body).err_code)
+  end)
+
   it("takes a place until its result has expired", function()
     local node <close>, fake = open { async_ops_max = 1, async_result_ttl = 1 }
     local id = take(node)

@@ -13,7 +13,8 @@ local MISSING <const> = http.error_body("not_found", "key: does not exist")
 local NO_ROUTE <const> = http.error_body("not_found", "path: no such route")
 local NOT_ALLOWED <const> = http.error_body("method_not_allowed", "method: not one that this path has, see Allow")
 local ACCEPTED <const> = '^{"ok":true,"op_id":"n1%-%x+%-1"}$'
-local BAD_OP <const> = "op_id: expected one that an asynchronous write was answered with"
+local NO_OP <const> = http.error_body("not_found",
+  "op_id: expected one that an asynchronous write was answered with")
 local OTHER_START <const> = http.error_body("not_found",
   "op_id: of another start of this node, what it knew then is lost; the outcome is unknown")
 local CAS_FAILED <const> = http.error_body("cas_failed", "expected: differs from the current value")
@@ -54,23 +55,23 @@ local groups = {}
 local OP_START <const> = "0123456789abcdef"
 
 groups["GET /ops"] = {
-  { "no id", "GET /ops/", false, 400, bad(BAD_OP) },
-  { "an id without its parts", "GET /ops/x", false, 400, bad(BAD_OP) },
-  { "no node", "GET /ops/-" .. OP_START .. "-1", false, 400, bad(BAD_OP) },
-  { "two parts", "GET /ops/" .. OP_START .. "-1", false, 400, bad(BAD_OP) },
-  { "no number", "GET /ops/n1-" .. OP_START .. "-", false, 400, bad(BAD_OP) },
-  { "a number that is not one", "GET /ops/n1-" .. OP_START .. "-1x", false, 400, bad(BAD_OP) },
-  { "a number of 0", "GET /ops/n1-" .. OP_START .. "-0", false, 400, bad(BAD_OP) },
-  { "a number with a 0 in front", "GET /ops/n1-" .. OP_START .. "-01", false, 400, bad(BAD_OP) },
-  { "a number of 2^64", "GET /ops/n1-" .. OP_START .. "-18446744073709551616", false, 400, bad(BAD_OP) },
+  { "no id", "GET /ops/", false, 404, NO_OP },
+  { "an id without its parts", "GET /ops/x", false, 404, NO_OP },
+  { "no node", "GET /ops/-" .. OP_START .. "-1", false, 404, NO_OP },
+  { "two parts", "GET /ops/" .. OP_START .. "-1", false, 404, NO_OP },
+  { "no number", "GET /ops/n1-" .. OP_START .. "-", false, 404, NO_OP },
+  { "a number that is not one", "GET /ops/n1-" .. OP_START .. "-1x", false, 404, NO_OP },
+  { "a number of 0", "GET /ops/n1-" .. OP_START .. "-0", false, 404, NO_OP },
+  { "a number with a 0 in front", "GET /ops/n1-" .. OP_START .. "-01", false, 404, NO_OP },
+  { "a number of 2^64", "GET /ops/n1-" .. OP_START .. "-18446744073709551616", false, 404, NO_OP },
   { "a number of 2^64-1", "GET /ops/n1-" .. OP_START .. "-18446744073709551615", false, 404, OTHER_START },
-  { "a short start", "GET /ops/n1-123456789abcdef-1", false, 400, bad(BAD_OP) },
-  { "a long start", "GET /ops/n1-00123456789abcdef-1", false, 400, bad(BAD_OP) },
-  { "a start in upper case", "GET /ops/n1-0123456789ABCDEF-1", false, 400, bad(BAD_OP) },
-  { "a node of illegal characters", "GET /ops/n%201-" .. OP_START .. "-1", false, 400, bad(BAD_OP) },
-  { "a node of 64 characters", "GET /ops/" .. ("n"):rep(64) .. "-" .. OP_START .. "-1", false, 400, bad(BAD_OP) },
-  { "a NUL", "GET /ops/n1%00-" .. OP_START .. "-1", false, 400, bad(BAD_OP) },
-  { "a path below", "GET /ops/n1-" .. OP_START .. "-1/", false, 400, bad(BAD_OP) },
+  { "a short start", "GET /ops/n1-123456789abcdef-1", false, 404, NO_OP },
+  { "a long start", "GET /ops/n1-00123456789abcdef-1", false, 404, NO_OP },
+  { "a start in upper case", "GET /ops/n1-0123456789ABCDEF-1", false, 404, NO_OP },
+  { "a node of illegal characters", "GET /ops/n%201-" .. OP_START .. "-1", false, 404, NO_OP },
+  { "a node of 64 characters", "GET /ops/" .. ("n"):rep(64) .. "-" .. OP_START .. "-1", false, 404, NO_OP },
+  { "a NUL", "GET /ops/n1%00-" .. OP_START .. "-1", false, 404, NO_OP },
+  { "a path below", "GET /ops/n1-" .. OP_START .. "-1/", false, 404, NO_OP },
   { "a bad escape", "GET /ops/n1%2", false, 400, bad("op_id: " .. BAD_ESCAPE) },
   { "an id of another start", "GET /ops/n1-" .. OP_START .. "-1", false, 404, OTHER_START },
   { "the same, percent-encoded", "GET /ops/%6e1%2D" .. OP_START .. "-1", false, 404, OTHER_START },

@@ -325,6 +325,23 @@ describe("a leader that is stopped", function()
     assert.is_true(c:client(second):put("a", "1").ok)
   end)
 
+  it("is not ready from then on, while it hands over too", function()
+    local c <close> = nodes.cluster({ enable_faults = true, election_ms = "20000-20001" },
+      { n1 = { election_ms = "1000-1001" } })
+    local first, others = c:wait_leader()
+    for _, id in ipairs(others) do c.servers[first]:fault_drop_next(id, "timeout_now", 100) end
+    local client = c:client(first)
+    assert.is_true(client:readyz().ok)
+    local stopping = task.spawn(function() return c.servers[first]:stop(2000) end)
+    local answer = wait_until(function()
+      local answer = client:readyz()
+      return answer and not answer.ok and answer
+    end)
+    assert.same({ "not_ready", "stopping" }, { answer.err_code, answer.reason })
+    assert.matches("\nkvserver_ready 0\n", client:http("GET", "/metrics").body)
+    stopping:cancel()
+  end)
+
   it("answers the writes that are under way before it goes", function()
     local c <close> = nodes.cluster()
     local first = c:wait_leader()

@@ -144,6 +144,14 @@ describe("GET /metrics", function()
     assert.is_true(page:value "kvserver_async_operations_bytes" > before:value "kvserver_async_operations_bytes")
   end)
 
+  it("counts no asynchronous write that the node refused", function()
+    local fake = fake_node.create()
+    local node <close> = http.node(nil, fake)
+    fake:refuse "not_leader"
+    assert.equal(503, node:ask("PUT /kv/a?mode=async", '{"value":"v"}').status)
+    assert.equal(0, scrape(node):value "kvserver_async_operations_taken_total")
+  end)
+
   it("tells of connections, and of what the system knows of the process", function()
     local node <close> = http.node { max_connections = 2 }
     local first <close> = node:connect()

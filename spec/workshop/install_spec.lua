@@ -28,9 +28,10 @@ describe("make install", function()
     return home:read(PREFIX:sub(2) .. path)
   end
 
-  it("leaves the program, its manual, completion, unit and an example, and nothing else", function()
+  it("leaves the program, its manual, completion, unit, admin script and an example, and nothing else", function()
     assert.same({ "bin/kvserver", "lib/systemd/system/kvserver.service",
-      "share/bash-completion/completions/kvserver", "share/doc/kvserver/cluster.lua", "share/man/man1/kvserver.1" },
+      "share/bash-completion/completions/kvserver", "share/doc/kvserver/cluster.lua",
+      "share/kvserver/rolling_restart.lua", "share/man/man1/kvserver.1" },
       files.list(home.path .. PREFIX))
   end)
 

@@ -21,7 +21,7 @@ static atomic_uint_fast64_t suppressed_total;
 
 /* Guards all below, and the files of the log beside this one. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static uint64_t dropped; /* since the last line that got through */
+static uint64_t dropped; /* since the last event that got through, and said so */
 
 static uint64_t now_ms(void) {
   struct timespec now;
@@ -35,19 +35,18 @@ static bool is_json(void) {
 
 /* ---- under the lock ---- */
 
-static void emit(struct bytes line) {
+static bool emit(struct bytes line) {
   log_recent_keep(line);
-  if (log_sink_write(line)) {
-    dropped = 0;
-  } else {
-    dropped++;
-    atomic_fetch_add(&dropped_total, 1);
-  }
+  if (log_sink_write(line)) return true;
+  dropped++;
+  atomic_fetch_add(&dropped_total, 1);
+  return false;
 }
 
+/* An event says how many lines before it were dropped. */
 static void end_and_emit(struct log_line *line) {
   log_line_end(line, dropped);
-  emit(bytes_make(line->data, line->len));
+  if (emit(bytes_make(line->data, line->len))) dropped = 0;
 }
 
 static void tell_suppressed(const struct log_suppressed *what) {

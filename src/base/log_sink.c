@@ -1,8 +1,10 @@
 /* How a write never blocks. A socket is sent to with MSG_DONTWAIT. O_NONBLOCK would do for all else, but it belongs to
  * the open file, which other processes share, and they do not expect it: so a pipe or a terminal is opened once more,
  * which makes an open file of our own. (To ask poll first is not enough there: another process that shares the pipe may
- * fill it in between.) A pipe takes a line as a whole or not at all; of a terminal's torn line the rest is dropped, and
- * the next one starts anew. Where that cannot be opened, and for anything else (files do not make us wait): poll. */
+ * fill it in between.) Where that cannot be opened, and for anything else (files do not make us wait): poll.
+ *
+ * A pipe takes a line as a whole or not at all. Of one that is torn elsewhere, by a terminal or a full disk, the rest
+ * is dropped, and the next one starts anew. */
 #include "base/log_sink.h"
 
 #include <errno.h>
@@ -15,49 +17,49 @@
 
 _Static_assert(LOG_LINE_BYTES_MAX <= PIPE_BUF, "a pipe must take a line as a whole");
 
-/* What stderr was when it was opened once more. */
+/* What stderr was at the last line: it may become another file. */
 static struct {
-  bool open;
-  int fd;
+  bool known;
   dev_t device;
   ino_t inode;
+  int fd;    /* of the open file of our own; -1: none */
   bool torn; /* the last line went out in part */
-} own = {.fd = -1};
+} sink = {.fd = -1};
 
-static bool send_now(struct bytes line) {
-  return send(STDERR_FILENO, line.data, line.len, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)line.len;
+static void look_at(const struct stat *about) {
+  if (sink.known && sink.device == about->st_dev && sink.inode == about->st_ino) return;
+  if (sink.fd >= 0) close(sink.fd);
+  sink.known = true;
+  sink.device = about->st_dev;
+  sink.inode = about->st_ino;
+  sink.fd = -1;
+  sink.torn = false;
 }
 
-static bool write_polled(struct bytes line) {
+static bool open_own(mode_t mode) {
+  bool may_block = S_ISFIFO(mode) || (S_ISCHR(mode) && isatty(STDERR_FILENO));
+  if (may_block && sink.fd < 0) sink.fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  return sink.fd >= 0;
+}
+
+static ssize_t write_polled(struct bytes data) {
   struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
-  if (poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) return false;
-  return write(STDERR_FILENO, line.data, line.len) == (ssize_t)line.len;
+  if (poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) return 0;
+  return write(STDERR_FILENO, data.data, data.len);
 }
 
-/* Stderr may have become another file since. */
-static bool open_own(const struct stat *about) {
-  if (own.open && own.device == about->st_dev && own.inode == about->st_ino) return true;
-  if (own.open) close(own.fd);
-  own.fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-  own.open = own.fd >= 0;
-  own.device = about->st_dev;
-  own.inode = about->st_ino;
-  own.torn = false;
-  return own.open;
-}
-
-static bool write_own(struct bytes line) {
-  if (own.torn && write(own.fd, "\n", 1) != 1) return false;
-  own.torn = false;
-  ssize_t written = write(own.fd, line.data, line.len);
-  own.torn = written > 0 && (size_t)written < line.len;
-  return written == (ssize_t)line.len;
+/* Returns how much of it was taken, or -1. */
+static ssize_t put(mode_t mode, struct bytes data) {
+  if (S_ISSOCK(mode)) return send(STDERR_FILENO, data.data, data.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+  return open_own(mode) ? write(sink.fd, data.data, data.len) : write_polled(data);
 }
 
 bool log_sink_write(struct bytes line) {
   struct stat about;
   if (fstat(STDERR_FILENO, &about) != 0) return false;
-  if (S_ISSOCK(about.st_mode)) return send_now(line);
-  bool may_block = S_ISFIFO(about.st_mode) || (S_ISCHR(about.st_mode) && isatty(STDERR_FILENO));
-  return may_block && open_own(&about) ? write_own(line) : write_polled(line);
+  look_at(&about);
+  if (sink.torn && put(about.st_mode, bytes_of("\n")) != 1) return false;
+  ssize_t taken = put(about.st_mode, line);
+  sink.torn = taken > 0 && (size_t)taken < line.len;
+  return taken == (ssize_t)line.len;
 }

@@ -39,14 +39,22 @@ static void name_operation(const struct distributedkv *dkv, uint64_t number, str
   out->number = number;
 }
 
+/* There is no place. But who does not lead has none to offer: the client is better off where the leader is. */
+static enum status refuse_full(const struct distributedkv *dkv, const char **why) {
+  struct leader_hint hint;
+  if (dkv->node->ops->is_leader(dkv->node)) {
+    *why = "too many asynchronous writes are pending, or their results kept; nothing was done, try again";
+    return STATUS_OVERLOADED;
+  }
+  dkv->node->ops->leader_hint(dkv->node, &hint);
+  return hint.leader_id[0] != '\0' ? STATUS_NOT_LEADER : STATUS_NO_LEADER;
+}
+
 enum status dkv_propose_async(struct distributedkv *dkv, struct dkv_request *request, const struct command *command,
                               struct bytes encoded, const char **why) {
   uint64_t number;
   enum status status = opcache_reserve(dkv->cache, dkv_now_ms(dkv), &number);
-  if (status != STATUS_OK) {
-    *why = "too many asynchronous writes are pending, or their results kept; nothing was done, try again";
-    return status;
-  }
+  if (status != STATUS_OK) return refuse_full(dkv, why);
   struct async_write *write = xcalloc(1, sizeof *write);
   write->wait.deadline_ms = request->wait.deadline_ms;
   write->wait.done = on_ended;

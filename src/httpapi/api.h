@@ -25,7 +25,7 @@ struct httpapi {
   void *now_context;
   uint64_t started_ms;
   struct http_handler handler;
-  bool stopping;
+  bool stopping;                                            /* /readyz says so */
   void (*write_metrics)(void *context, struct buffer *out); /* of the server; NULL: none */
   void *metrics_context;
   struct traffic traffic;

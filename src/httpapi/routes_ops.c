@@ -82,14 +82,14 @@ static void send_to_owner(struct httpapi *api, const struct http_message *reques
                      buffer_view(&api->value));
 }
 
-/* The id in the path, decoded. */
+/* The id in the path, decoded. What cannot be an id is as unknown as one that nobody was given. */
 static bool read_id(struct httpapi *api, const struct http_message *request, struct op_id *out, struct fault *fault) {
   struct bytes raw = bytes_make(request->path.data + ID_PATH_BYTES, request->path.len - ID_PATH_BYTES);
   buffer_clear(&api->key);
   if (!http_percent_decode(raw, &api->key))
     return fault_set(fault, ERR_BAD_REQUEST, "op_id: malformed percent-encoding, expected %% and two hex digits");
   if (!op_id_parse(buffer_view(&api->key), out))
-    return fault_set(fault, ERR_BAD_REQUEST, "op_id: expected one that an asynchronous write was answered with");
+    return fault_set(fault, ERR_NOT_FOUND, "op_id: expected one that an asynchronous write was answered with");
   return true;
 }
 

@@ -29,6 +29,7 @@ struct opcache {
   uint64_t count;             /* in the buckets */
   uint64_t finished_count;
   uint64_t taken;
+  uint64_t released;
   struct list finished; /* the first one expires first */
 };
 
@@ -157,6 +158,7 @@ enum status opcache_reserve(struct opcache *cache, uint64_t now_ms, uint64_t *nu
 void opcache_release(struct opcache *cache, uint64_t number) {
   lock(cache);
   drop(cache, pending(cache, number));
+  cache->released++;
   unlock(cache);
 }
 
@@ -197,5 +199,6 @@ void opcache_stats(struct opcache *cache, struct opcache_stats *out) {
   out->finished = cache->finished_count;
   out->bytes = bytes_of_count(cache->count, cache->buckets_count);
   out->taken = cache->taken;
+  out->released = cache->released;
   unlock(cache);
 }

@@ -22,6 +22,7 @@ struct opcache_stats {
   uint64_t finished; /* results in memory, those that have expired but are not freed yet too */
   uint64_t bytes;    /* of memory */
   uint64_t taken;    /* operations ever; the newest one's number */
+  uint64_t released; /* of these: nobody was told of them */
 };
 
 enum opcache_found {

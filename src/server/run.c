@@ -291,7 +291,7 @@ void server_stop(struct server *server, uint32_t grace_ms, void (*stopped)(void 
   server->stopped = stopped;
   server->stopped_context = context;
   server->grace_ms = grace_ms;
-  httpapi_set_stopping(server->api);
+  httpapi_set_stopping(server->api); /* before it hands over: whoever balances load has that long to look elsewhere */
   if (server->member == NULL || !member_leave(server->member, drain, server)) drain(server);
 }
 

@@ -161,7 +161,7 @@ static void write_operations(struct distributedkv *dkv, struct buffer *out) {
   metrics_value(out, name, finished, operations.finished);
   metrics_gauge(out, "kvserver_async_operations_bytes", "Memory of these.", operations.bytes);
   metrics_counter(out, "kvserver_async_operations_taken_total", "Asynchronous writes that were taken.",
-                  operations.taken);
+                  operations.taken - operations.released);
 }
 
 /* ---- HTTP ---- */
