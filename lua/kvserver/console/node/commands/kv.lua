@@ -6,6 +6,7 @@ local result = require "kvserver.console.node.result"
 
 local COUNT_PAGE <const> = 1000
 local ENTRY_COLUMNS <const> = { "key", "value" }
+local SYNC <const> = { mode = "sync" } -- whatever the node does by default: who waits wants to know what came of it
 
 local function get(context, key)
   arguments.string("kv.get", 1, key)
@@ -17,13 +18,13 @@ end
 local function put(context, key, value)
   arguments.string("kv.put", 1, key)
   arguments.string("kv.put", 2, value)
-  local reply <const> = http.expect("kv.put", http.call(context, "kv.put", "put", key, value))
+  local reply <const> = http.expect("kv.put", http.call(context, "kv.put", "put", key, value, SYNC))
   return result.record({ "index" }, { index = reply.index })
 end
 
 local function delete(context, key)
   arguments.string("kv.delete", 1, key)
-  local reply <const> = http.expect("kv.delete", http.call(context, "kv.delete", "delete", key))
+  local reply <const> = http.expect("kv.delete", http.call(context, "kv.delete", "delete", key, SYNC))
   return result.record({ "deleted", "index" }, { deleted = reply.deleted, index = reply.index })
 end
 
@@ -31,7 +32,7 @@ local function cas(context, key, expected, value)
   arguments.string("kv.cas", 1, key)
   arguments.string("kv.cas", 2, expected)
   arguments.string("kv.cas", 3, value)
-  local reply <const> = http.call(context, "kv.cas", "cas", key, expected, value)
+  local reply <const> = http.call(context, "kv.cas", "cas", key, expected, value, SYNC)
   if reply.err_code == "cas_failed" then return false end
   http.expect("kv.cas", reply)
   return true
