@@ -28,9 +28,9 @@ describe("make install", function()
     return home:read(PREFIX:sub(2) .. path)
   end
 
-  it("leaves the program, its manual, its completion and its unit, and nothing else", function()
-    assert.same({ "bin/kvserver", "lib/systemd/system/kvserver.service",
-      "share/bash-completion/completions/kvserver", "share/man/man1/kvserver.1" }, files.list(home.path .. PREFIX))
+  it("leaves the program, its scripts, its manual, its completion and its unit, and nothing else", function()
+    assert.same({ "bin/kvserver", "lib/systemd/system/kvserver.service", "share/bash-completion/completions/kvserver",
+      "share/kvserver/rolling_restart.lua", "share/man/man1/kvserver.1" }, files.list(home.path .. PREFIX))
   end)
 
   it("leaves a program that runs", function()

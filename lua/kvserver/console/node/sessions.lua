@@ -103,7 +103,7 @@ end
 --- How long the node has been open to consoles.
 -- @treturn integer milliseconds
 function Sessions:uptime_ms()
-  return (uv.hrtime() - self.start_ns) // 1000000
+  return math.floor((uv.hrtime() - self.start_ns) / 1e6)
 end
 
 --- Tells the log what somebody did.
