@@ -16,8 +16,8 @@ local function watch(self, node)
   node.on_status = function() self.on_change() end
   node.on_close = function(why)
     if self.closed then return end
-    self.on_lost(why)
     self.on_change()
+    self.on_lost(why)
     task.spawn(self.retry, self)
   end
 end
@@ -32,8 +32,8 @@ function Link:retry()
     if node then
       if self.closed then return node:close() end
       watch(self, node)
-      self.on_back(node)
-      return self.on_change()
+      self.on_change()
+      return self.on_back(node)
     end
   end
 end

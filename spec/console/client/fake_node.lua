@@ -81,7 +81,8 @@ end
 function M.listen(handle, about)
   local dir <const> = directory.new()
   local self <const> = setmetatable({
-    dir = dir, path = dir.path .. "/admin.sock", handle = handle, about = about or M.ABOUT, sessions = {}, requests = {},
+    dir = dir, path = dir.path .. "/admin.sock", handle = handle, about = about or M.ABOUT, sessions = {},
+    requests = {},
   }, Node)
   self:listen()
   return self

@@ -52,7 +52,8 @@ describe("a statement", function()
       "x = = 1", "end", "'unfinished" } do
       assert.equal("complete", statement.state(text), text)
     end
-    for _, text in ipairs { "for i = 1, 2 do", "f(", "x =", "{ 1,", "= 1 +", "function f()", "[[ text", "--[[ remark" } do
+    for _, text in ipairs { "for i = 1, 2 do", "f(", "x =", "{ 1,", "= 1 +", "function f()", "[[ text",
+      "--[[ remark" } do
       assert.equal("incomplete", statement.state(text), text)
     end
     for _, text in ipairs { "", " \n", "-- remark", "--[[ a\nb ]]", ";" } do
