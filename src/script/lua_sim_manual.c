@@ -2,13 +2,16 @@
  *
  *   world:submit(n, request [, deadline_ms]) -> number
  *       request: {op = "get", key =}  {op = "mget", keys = {...}}  {op = "scan", prefix =, after =, limit =}, each with
- *       policy = "readindex" | "stale" and min_index; or a command (script/lua_command.h), with mode = "sync" |
- * "async"; or {op = "operation", op_id =}. It waits for its answer so long (5000), by virtual time and by the node's
- * clock; an asynchronous write for its outcome. world:outcome(number [, forget]) -> nil while it is under way, and once
- * it was forgotten; then a table: status       as the node has it ("ok", "not_leader", ...) failure      there was no
- * answer: "connect" (the node was down: nothing was done), "closed" (it went down meanwhile), "timeout" (no answer in
- * time, as of a paused one; it may still come to it) else, as the HTTP API would answer: ok, err_code, err_msg (of a
- * bad_request, and of what a command gave) leader_hint  {leader_id =, leader_addr =}, with not_leader and no_leader
+ *       policy = "readindex" | "stale" and min_index; or a command (script/lua_command.h), with mode = "sync" or
+ *       "async"; or {op = "operation", op_id =}. It waits for its answer so long (5000), by virtual time and by the
+ *       node's clock; an asynchronous write for its outcome.
+ *   world:outcome(number [, forget]) -> nil while it is under way, and once it was forgotten; then a table:
+ *       status       as the node has it ("ok", "not_leader", ...)
+ *       failure      there was no answer: "connect" (the node was down: nothing was done), "closed" (it went down
+ *                    meanwhile), "timeout" (no answer in time, as of a paused one; it may still come to it)
+ *       else, as the HTTP API would answer:
+ *       ok, err_code, err_msg (of a bad_request, and of what a command gave)
+ *       leader_hint  {leader_id =, leader_addr =}, with not_leader and no_leader
  *       value        of a get                      values  of an mget, in the order of its keys, false for none
  *       entries      of a scan: {{key =, value =}, ...}, and next: what to give as `after` to go on, "" at the end
  *       deleted, replay ("same" or "older")        of a write
