@@ -15,14 +15,13 @@ static const char *why_not_found(enum op_found found) {
     return "op_id: its result is not kept any longer (--async-result-ttl); the outcome is unknown";
   case OP_OF_OTHER_START:
     return "op_id: of another start of this node, what it knew then is lost; the outcome is unknown";
-  case OP_NEVER:
-    return "op_id: this node has not given it to anyone";
   case OP_OF_OTHER_NODE:
     return "op_id: of a node that is not known here; the outcome is unknown";
+  case OP_NEVER:
   case OP_FOUND:
     break;
   }
-  return "op_id: found";
+  return "op_id: this node has not given it to anyone";
 }
 
 /* Appends the fields in front of what is known. */

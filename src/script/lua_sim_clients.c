@@ -1,7 +1,7 @@
 /* The clients of a simulated world, and histories, in Lua; operations by hand: script/lua_sim_manual.c
  *
- *   world:load{clients =, nameless =, keys =, think_ms =, timeout_ms =, async =, value_bytes_max =, mix = {put =, get
- * =, ...}} world:stop_load()    world:history() -> {{client =, key =, kind =, outcome =, ...}, ...}
+ *   world:load{clients =, nameless =, keys =, think_ms =, timeout_ms =, async =, value_bytes_max =, mix = {put =, ...}}
+ *   world:stop_load()    world:history() -> {{client =, key =, kind =, outcome =, ...}, ...}
  *   world:check_history([steps]) -> "pass" | "fail" | "undecided", {op = place, states = {...}, steps = n}
  *
  * `async`: how many of the writes are asynchronous, 0 to 1.

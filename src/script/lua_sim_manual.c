@@ -2,9 +2,9 @@
  *
  *   world:submit(n, request [, deadline_ms]) -> number
  *       request: {op = "get", key =}  {op = "mget", keys = {...}}  {op = "scan", prefix =, after =, limit =}, each with
- *       policy = "readindex" | "stale" and min_index; or a command (script/lua_command.h), with
- *       mode = "sync" | "async"; or {op = "operation", op_id =}. It waits for its answer so long (5000), by virtual
- *       time and by the node's clock; an asynchronous write for its outcome.
+ *       policy = "readindex" | "stale" and min_index; or a command (script/lua_command.h), with mode = "sync" or
+ *       "async"; or {op = "operation", op_id =}. It waits for its answer so long (5000), by virtual time and by the
+ *       node's clock; an asynchronous write for its outcome.
  *   world:outcome(number [, forget]) -> nil while it is under way, and once it was forgotten; then a table:
  *       status       as the node has it ("ok", "not_leader", ...)
  *       failure      there was no answer: "connect" (the node was down: nothing was done), "closed" (it went down

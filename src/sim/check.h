@@ -123,8 +123,7 @@ void sim_check_stepped(struct sim_check *check, uint8_t node, const struct raft 
 /* `state`: the state machine's digest behind this entry. */
 void sim_check_applied(struct sim_check *check, uint8_t node, const struct log_entry *entry,
                        const struct apply_result *result, struct hash128 state);
-/* A write was answered, or its outcome told; `command` is the hash of its bytes. Term and command may be 0: not known.
- */
+/* A write was answered, or its outcome told; `command` is the hash of its bytes. Term, command: 0 when not known. */
 void sim_check_acked(struct sim_check *check, uint8_t node, uint64_t index, uint64_t term, uint64_t command);
 /* A read was answered from a state that has applied `index`; `acked_index` was known when it began. */
 void sim_check_read(struct sim_check *check, uint8_t node, uint64_t index, uint64_t acked_index);
