@@ -54,7 +54,7 @@ describe("client", function()
     assert.same({ 200, false, "cas_failed" }, { told.status, told.result.ok, told.result.err_code })
     assert.equal(2, told.index)
     assert.equal("not_found", c:operation((taken.op_id:gsub("%d$", "9"))).err_code)
-    assert.equal("bad_request", c:operation("a b").err_code)
+    assert.equal("not_found", c:operation("a b").err_code)
   end)
 
   it("compares and sets", function()

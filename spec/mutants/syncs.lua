@@ -16,7 +16,7 @@ end
 
 return {
   without("sync-of-batch", WAL .. "wal_job.c",
-    "  return status == STATUS_OK ? disk->ops->sync(disk, job->file, &job->err) : status;", "  return status;"),
+    "  status = job->disk->ops->sync(job->disk, job->file, &job->err);\n", ""),
   without("sync-of-segment-start", WAL .. "wal_files.c",
     "  return status == STATUS_OK ? disk->ops->sync(disk, file, err) : status;", "  return status;"),
   without("sync-of-segment-name", WAL .. "wal_files.c",
