@@ -460,15 +460,15 @@ return {
     bug = "a sync of the log that failed counts as done",
     expect = { "disk", "acknowledgement" },
     edits = { { STORE .. "wal_job.c",
-      "  return status == STATUS_OK ? disk->ops->sync(disk, job->file, &job->err) : status;",
-      "  if (status == STATUS_OK) (void)disk->ops->sync(disk, job->file, &job->err);\n  return status;" } },
+      "  status = job->disk->ops->sync(job->disk, job->file, &job->err);",
+      "  (void)job->disk->ops->sync(job->disk, job->file, &job->err);" } },
   },
   {
     name = "job-without-sync", seen = "etcd#14370",
     bug = "a batch counts as durable once it is written",
     expect = { "disk" },
     edits = { { STORE .. "wal_job.c",
-      "  return status == STATUS_OK ? disk->ops->sync(disk, job->file, &job->err) : status;", "  return status;" } },
+      "  status = job->disk->ops->sync(job->disk, job->file, &job->err);\n", "" } },
   },
   {
     name = "segment-without-sync", seen = "etcd#14370",
