@@ -36,6 +36,7 @@ describe("the environment of a statement", function()
       "load('return 1 + 1')() == 2", "load('return x', 'n', 't', { x = 3 })() == 3", "collectgarbage('count') > 0",
       "pcall(error, 'x') == false", "tostring(nil) == 'nil'", "coroutine.wrap(function() return 1 end)() == 1",
       "getmetatable(setmetatable({}, { __index = string })) ~= nil", "next({}) == nil", "_G._G == _G",
+      "getmetatable('') == nil", "getmetatable(print) == nil",
     }
     for _, expression in ipairs(works) do assert.is_true(values_of(c:eval(expression)), expression) end
   end)
@@ -89,6 +90,7 @@ describe("the environment of a statement", function()
         values_of(other:eval("('%s-%s'):format('a', 'b') == 'a-b', string.format('%s-%s', 'a', 'b'), ('x'):rep(2), "
           .. "status().id, config() ~= nil, print ~= nil and pairs ~= nil and kv.get ~= nil")),
       })
+      assert.equal("id", other:eval("status()").values[1].record[1][1])
       assert.equal("a-b", ("%s-%s"):format("a", "b"))
       c:close()
       c = w:attach { rw = true }
