@@ -89,6 +89,7 @@ static void on_count(lua_State *L, lua_Debug *activation) {
   if (!stop && used_ns < (uint64_t)SLICE_MS * NS_PER_MS) return;
   if (task_can_yield(vm, L)) {
     if (vm->limits == NULL) hook_install(L);
+    task_pass(vm);
     lua_yield(L, 0);
     return;
   }

@@ -19,7 +19,9 @@ struct task {
   struct list link; /* in vm->ready or vm->unclaimed */
   struct list all;  /* in vm->tasks until ended */
   struct script_vm *vm;
-  lua_State *co; /* kept alive by the handle */
+  lua_State *co;  /* kept alive by the handle */
+  lua_State *top; /* while it runs: the innermost state whose yields reach the scheduler, NULL when none's do */
+  bool passes;    /* a yield to the scheduler is on its way */
   enum task_phase phase;
   bool ended;
   bool claimed;          /* somebody asked for its outcome */
@@ -49,7 +51,27 @@ bool task_ended(const struct task *task) {
 }
 
 bool task_can_yield(const struct script_vm *vm, lua_State *L) {
-  return vm->current != NULL && vm->current->co == L && lua_isyieldable(L);
+  return vm->current != NULL && vm->current->top == L && lua_isyieldable(L);
+}
+
+void task_pass(const struct script_vm *vm) {
+  vm->current->passes = true;
+}
+
+bool task_passes(const struct script_vm *vm) {
+  return vm->current != NULL && vm->current->passes;
+}
+
+lua_State *task_descend(const struct script_vm *vm, lua_State *L, lua_State *co) {
+  struct task *task = vm->current;
+  if (task == NULL) return NULL;
+  lua_State *outer = task->top;
+  task->top = task_can_yield(vm, L) ? co : NULL;
+  return outer;
+}
+
+void task_ascend(const struct script_vm *vm, lua_State *outer) {
+  if (vm->current != NULL) vm->current->top = outer;
 }
 
 static void make_ready(struct task *task) {
@@ -74,6 +96,7 @@ int task_wait(lua_State *L, struct script_pending *pending, lua_KFunction on_res
   struct task *task = pending->vm->current;
   task->waiting = pending;
   pending->waiter = task;
+  task_pass(pending->vm);
   return lua_yieldk(L, 0, (lua_KContext)pending, on_resumed);
 }
 
@@ -194,6 +217,8 @@ static void step(struct script_vm *vm, struct task *task) {
   vm->current = task;
   vm->limits = limits_of(task);
   task->phase = TASK_RUNNING;
+  task->top = task->co;
+  task->passes = false;
   int results_count = 0;
   int args_count = task->args_count;
   task->args_count = 0;

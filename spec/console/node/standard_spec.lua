@@ -36,8 +36,32 @@ describe("the environment of a statement", function()
       "load('return 1 + 1')() == 2", "load('return x', 'n', 't', { x = 3 })() == 3", "collectgarbage('count') > 0",
       "pcall(error, 'x') == false", "tostring(nil) == 'nil'", "coroutine.wrap(function() return 1 end)() == 1",
       "getmetatable(setmetatable({}, { __index = string })) ~= nil", "next({}) == nil", "_G._G == _G",
+      "getmetatable('') == nil", "getmetatable(print) == nil",
     }
     for _, expression in ipairs(works) do assert.is_true(values_of(c:eval(expression)), expression) end
+  end)
+
+  it("sorts, however many there are, by a function of the statement's own", function()
+    values_of(c:eval [[
+      for count = 0, 70 do
+        local t, expected = {}, {}
+        for i = 1, count do
+          t[i] = math.random(20)
+          expected[i] = t[i]
+        end
+        table.sort(t, function(a, b) return a > b end)
+        table.sort(expected)
+        for i = 1, count do assert(t[i] == expected[count + 1 - i]) end
+      end]])
+    local many <const> = [[local t = {} for i = 1, 20000 do t[i] = i * 7919 % 20011 end
+      table.sort(t, function(a, b) return a < b end)
+      for i = 2, #t do assert(t[i - 1] < t[i]) end return #t]]
+    assert.equal(20000, values_of(c:eval(many)))
+    assert.equal("1a 1b 2a 2b", values_of(c:eval [[
+      local t = { { 2, 'a' }, { 1, 'a' }, { 2, 'b' }, { 1, 'b' } }
+      table.sort(t, function(a, b) return a[1] < b[1] end)
+      for i = 1, 4 do t[i] = t[i][1] .. t[i][2] end
+      return table.concat(t, ' ')]]))
   end)
 
   it("sorts", function()
@@ -66,6 +90,7 @@ describe("the environment of a statement", function()
         values_of(other:eval("('%s-%s'):format('a', 'b') == 'a-b', string.format('%s-%s', 'a', 'b'), ('x'):rep(2), "
           .. "status().id, config() ~= nil, print ~= nil and pairs ~= nil and kv.get ~= nil")),
       })
+      assert.equal("id", other:eval("status()").values[1].record[1][1])
       assert.equal("a-b", ("%s-%s"):format("a", "b"))
       c:close()
       c = w:attach { rw = true }
