@@ -21,7 +21,7 @@ end
 
 local function connection_options(given, terminal)
   return {
-    rw = given.rw, yes = given.yes, no_limit = given.no_limit, terminal = terminal,
+    rw = given.rw, no_limit = given.no_limit, terminal = terminal,
     timeout_ms = given.timeout_s and math.ceil(given.timeout_s * 1000),
   }
 end
@@ -68,6 +68,7 @@ function M.run(list)
   local colour <const> = terminal and not os.getenv "NO_COLOR" and os.getenv "TERM" ~= "dumb"
   local made <const> = session.new(node, {
     format = given.format, terminal = terminal, colour = colour, timeout_s = given.timeout_s, rw = given.rw,
+    yes = given.yes,
   })
   set_words(node, given.words)
   if prompting then return os.exit(require("kvserver.console.terminal").run(made, given, how), true) end

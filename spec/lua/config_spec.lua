@@ -58,7 +58,7 @@ describe("config.load", function()
     { "return { fixed_leader = '' }", "fixed_leader: expected a node id" },
     { "local p = {} for i = 1, 17 do p['n' .. i] = 'a:' .. i end return { peers = p }",
       "peers: expected at most 16 members" },
-    { "return { console = true }", "console: this version has no admin console" },
+    { "return { console = true }", "console: unknown option" },
     { "return { inspect = 'x' }", "inspect: unknown option" },
     { "return 7", "expected to return a table, got 7" },
     { "os.exit(1)", "a configuration file is data: it cannot call anything" },

@@ -25,6 +25,18 @@ describe("the manual", function()
     end
   end)
 
+  it("describes the console: its options, its own commands, and those of nodes", function()
+    local text = read(section "CONSOLE" .. "\n")
+    for _, row in ipairs(require("kvserver.console.options").rows) do
+      assert.matches("\n" .. row.flag .. (row.argument and "  " .. row.argument or "") .. "\n", text, 1, true)
+    end
+    for _, row in ipairs(require("kvserver.console.backslash").list) do assert.matches("\n" .. row.name, text, 1, true) end
+    text = read(section "CONSOLE COMMANDS")
+    for _, row in ipairs(require("kvserver.console.node.commands").list) do
+      assert.matches(("\n%s(%s)\n%s."):format(row.name, row.arguments, row.summary), text, 1, true)
+    end
+  end)
+
   it("describes the options of scenarios", function()
     local text <const> = read(section "SCENARIO OPTIONS")
     for _, flag in ipairs { "--world  W", "--seeds  A..B", "--until  EVENT", "--junit  FILE", "--quiet" } do

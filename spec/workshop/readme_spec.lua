@@ -121,7 +121,7 @@ describe("README.md", function()
   end)
 
   it("has an example of a script that runs", function()
-    local example = read_readme():match("\n```lua\n(.-)```")
+    local example = read_readme():match("\n## Scripts\n.-\n```lua\n(.-)```")
     local result = process.run { args = { process.self(), "-" }, stdin = example, timeout_ms = 10000 }
     assert.equal("", result.stderr)
     assert.equal('200\n{"ok":true,"value":"1"}\n', result.stdout)

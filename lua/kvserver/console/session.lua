@@ -108,11 +108,13 @@ end
 --- Makes one.
 -- @param node of kvserver.console.connection
 -- @tparam table settings `format`; `terminal` (true: results go to one), `colour`, `columns` (its width); `timeout_s`;
--- `rw`; `page` (a function that may take a long text, and then returns true)
--- @return the session: `style` (as of kvserver.console.render), `timing`, `rw` and `timeout_s` may be changed
+-- `rw`; `yes` (true: nothing is asked)
+-- @return the session: `style` (as of kvserver.console.render), `timing` and `rw` may be changed; `page` may be set to
+-- a function that takes a text and returns true when it has shown it, `ask` to one that asks and returns whether it was
+-- yes
 function M.new(node, settings)
   local self <const> = setmetatable({
-    timeout_s = settings.timeout_s, rw = settings.rw or false, page = settings.page, timing = false,
+    timeout_s = settings.timeout_s, rw = settings.rw or false, yes = settings.yes or false, timing = false,
     style = {
       format = settings.format or "auto", terminal = settings.terminal or false, colour = settings.colour or false,
       columns = settings.columns, thousands = settings.terminal or false,
