@@ -38,7 +38,10 @@ The words behind are arg.
 ]]
 
 local COMMANDS_INTRODUCTION <const> = [[
-What statements and admin scripts can call; help() and help('status') tell it at the prompt.
+A console that is attached to a node runs Lua in it.
+Beside the standard library, without what reaches outside, it has these commands.
+Those that write need \-\-rw.
+A statement that runs on is interrupted every few milliseconds, and all of them have 32 MiB of memory.
 ]]
 
 local function option_entry(name, argument, text)
@@ -67,15 +70,6 @@ local function console_option_entry(row)
   return entry((".BI %s \" %s\""):format(plain(row.flag), plain(row.argument)), text)
 end
 
--- A command of nodes, with all that help() tells of it.
-local function command_entry(row)
-  local parts <const> = { row.summary .. "." }
-  if row.help and row.help ~= "" then parts[#parts + 1] = row.help end
-  if row.writes then parts[#parts + 1] = "Only with --rw." end
-  if row.faults then parts[#parts + 1] = "Only where the node was started with --enable-faults." end
-  return entry(bold(("%s(%s)"):format(row.name, row.arguments)), table.concat(parts, " "))
-end
-
 local function console_section()
   local parts <const> = { CONSOLE_INTRODUCTION }
   for _, row in ipairs(console_options.rows) do parts[#parts + 1] = console_option_entry(row) end
@@ -87,10 +81,17 @@ local function console_section()
   return table.concat(parts)
 end
 
+-- A command of the console, as somebody types it, and what it says of itself.
+local function command_entry(row)
+  local needs <const> = row.faults and " Only with \\-\\-enable\\-faults." or ""
+  local text <const> = ("%s. %s%s Returns %s."):format(plain(row.summary), plain(row.help), needs, plain(row.returns))
+  return (".TP\n%s\n%s\n"):format(bold(("%s(%s)"):format(row.name, row.arguments)), text)
+end
+
 local function commands_section()
-  local parts <const> = { COMMANDS_INTRODUCTION }
-  for _, row in ipairs(commands.list) do parts[#parts + 1] = command_entry(row) end
-  return table.concat(parts)
+  local entries = { COMMANDS_INTRODUCTION }
+  for _, row in ipairs(commands.list) do entries[#entries + 1] = command_entry(row) end
+  return table.concat(entries)
 end
 
 local function list(rows)

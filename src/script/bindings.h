@@ -18,6 +18,7 @@ int luaopen_kvserver_snapshots(lua_State *L);  /* stores of snapshots, in files 
 int luaopen_kvserver_sim(lua_State *L);        /* simulated worlds, linearizability */
 int luaopen_kvserver_disk(lua_State *L);       /* disks, real and simulated, as the storage uses them */
 int luaopen_kvserver_raftrpc(lua_State *L);    /* Raft over HTTP: encodings, a transport */
+int luaopen_kvserver_coroutine(lua_State *L);  /* coroutines through which a task is preempted, and waits */
 int luaopen_kvserver_execute(lua_State *L);    /* becoming another program, for a restart */
 int luaopen_kvserver_unixsocket(lua_State *L); /* Unix sockets to listen on, for the owner alone; datagrams */
 int luaopen_kvserver_editline(lua_State *L);   /* lines edited at the terminal, widths of texts */

@@ -15,6 +15,7 @@ static uint64_t cpu_now_ns(void) {
 }
 
 void hook_restart_slice(struct script_vm *vm) {
+  vm->slice_start_clock_ns = io_clock_ns();
   vm->slice_start_ns = cpu_now_ns();
 }
 
@@ -29,9 +30,12 @@ static int raise_kill(lua_State *L) {
 
 int hook_kill(lua_State *L, const char *why) {
   struct script_vm *vm = script_vm_of(L);
+  struct script_limits *limits = vm->limits;
   vm->killing = true;
+  vm->limits = NULL; /* the message is not the script's */
   luaL_traceback(L, L, why, 0);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &kill_message_key);
+  vm->limits = limits;
   if (vm->current != NULL) lua_sethook(task_state(vm->current), on_count, LUA_MASKCOUNT, 1);
   return raise_kill(L);
 }
@@ -56,21 +60,45 @@ static void over_slice(struct script_vm *vm, lua_State *L, uint64_t used_ns) {
   }
 }
 
+static bool wants_too_much(const struct script_vm *vm) {
+  return vm->limits != NULL && vm->limits->refusals >= REFUSALS_MAX;
+}
+
+/* No hook may yield here: the next instruction's does, when the thread's own time says so, too. */
+static void on_return(const struct script_vm *vm, lua_State *L) {
+  bool over = io_clock_ns() - vm->slice_start_clock_ns >= (uint64_t)SLICE_MS * NS_PER_MS;
+  if (over || wants_too_much(vm)) lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
+}
+
+static void check_limits(struct script_vm *vm, lua_State *L) {
+  hook_install_limited(L); /* on_return may have put a closer look in its place */
+  if (wants_too_much(vm)) hook_kill(L, "not enough memory");
+}
+
 static void on_count(lua_State *L, lua_Debug *activation) {
-  (void)activation;
   struct script_vm *vm = script_vm_of(L);
+  if (activation->event == LUA_HOOKRET) {
+    on_return(vm, L);
+    return;
+  }
   if (vm->killing) raise_kill(L);
+  if (vm->limits != NULL) check_limits(vm, L);
   uint64_t used_ns = cpu_now_ns() - vm->slice_start_ns;
   if (interrupt_pending()) script_request_exit(vm, EXIT_INTERRUPTED);
   bool stop = vm->exiting && !vm->closing;
   if (!stop && used_ns < (uint64_t)SLICE_MS * NS_PER_MS) return;
   if (task_can_yield(vm, L)) {
-    hook_install(L);
+    if (vm->limits == NULL) hook_install(L);
+    task_pass(vm);
     lua_yield(L, 0);
     return;
   }
   if (stop) hook_kill(L, "interrupted");
   over_slice(vm, L, used_ns);
+}
+
+void hook_install_limited(lua_State *L) {
+  lua_sethook(L, on_count, LUA_MASKCOUNT | LUA_MASKRET, HOOK_INSTRUCTIONS);
 }
 
 void hook_install(lua_State *L) {

@@ -129,7 +129,10 @@ static int loop_sleep(lua_State *L) {
 static int loop_yield(lua_State *L) {
   struct script_vm *vm = script_vm_of(L);
   if (io_loop_in_turn(vm->loop)) return luaL_error(L, "cannot yield inside a libuv callback");
-  if (task_can_yield(vm, L)) return lua_yield(L, 0);
+  if (task_can_yield(vm, L)) {
+    task_pass(vm);
+    return lua_yield(L, 0);
+  }
   scheduler_run_once(vm, L);
   return 0;
 }

@@ -5,9 +5,12 @@
 
 #include <stdlib.h>
 
-static bool exceeds(const struct script_vm *vm, size_t bytes) {
+static bool exceeds(struct script_vm *vm, size_t bytes) {
   if (!vm->memory_capped) return false;
-  if (vm->limits != NULL && bytes > vm->limits->memory_bytes_max) return true;
+  if (vm->limits != NULL && bytes > vm->limits->memory_bytes_max) {
+    vm->limits->refusals++;
+    return true;
+  }
   return vm->memory_bytes_max != 0 && bytes > vm->memory_bytes_max;
 }
 

@@ -19,7 +19,9 @@ struct task {
   struct list link; /* in vm->ready or vm->unclaimed */
   struct list all;  /* in vm->tasks until ended */
   struct script_vm *vm;
-  lua_State *co; /* kept alive by the handle */
+  lua_State *co;  /* kept alive by the handle */
+  lua_State *top; /* while it runs: the innermost state whose yields reach the scheduler, NULL when none's do */
+  bool passes;    /* a yield to the scheduler is on its way */
   enum task_phase phase;
   bool ended;
   bool claimed;          /* somebody asked for its outcome */
@@ -49,7 +51,27 @@ bool task_ended(const struct task *task) {
 }
 
 bool task_can_yield(const struct script_vm *vm, lua_State *L) {
-  return vm->current != NULL && vm->current->co == L && lua_isyieldable(L);
+  return vm->current != NULL && vm->current->top == L && lua_isyieldable(L);
+}
+
+void task_pass(const struct script_vm *vm) {
+  vm->current->passes = true;
+}
+
+bool task_passes(const struct script_vm *vm) {
+  return vm->current != NULL && vm->current->passes;
+}
+
+lua_State *task_descend(const struct script_vm *vm, lua_State *L, lua_State *co) {
+  struct task *task = vm->current;
+  if (task == NULL) return NULL;
+  lua_State *outer = task->top;
+  task->top = task_can_yield(vm, L) ? co : NULL;
+  return outer;
+}
+
+void task_ascend(const struct script_vm *vm, lua_State *outer) {
+  if (vm->current != NULL) vm->current->top = outer;
 }
 
 static void make_ready(struct task *task) {
@@ -74,6 +96,7 @@ int task_wait(lua_State *L, struct script_pending *pending, lua_KFunction on_res
   struct task *task = pending->vm->current;
   task->waiting = pending;
   pending->waiter = task;
+  task_pass(pending->vm);
   return lua_yieldk(L, 0, (lua_KContext)pending, on_resumed);
 }
 
@@ -110,18 +133,28 @@ static int record_traceback(lua_State *L) {
   return 0;
 }
 
-static const struct script_limits *limits_of(const struct task *task) {
+static struct script_limits *limits_of(struct task *task) {
   return task->limited ? &task->limits : NULL;
 }
 
 /* Runs the pending close handlers of a task, as far as it lets them. Returns Lua's status. */
 static int close_coroutine(struct task *task) {
   struct script_vm *vm = task->vm;
-  const struct script_limits *limits = vm->limits;
+  struct script_limits *limits = vm->limits;
   vm->limits = limits_of(task);
   int status = lua_resetthread(task->co);
   vm->limits = limits;
   return status;
+}
+
+/* The same of a task that is at its end already, with a slice for it: a kill that strikes there is of no interest. */
+static void close_ended(struct task *task) {
+  struct script_vm *vm = task->vm;
+  bool killing = vm->killing; /* then it is somebody else who is killed, and stays so */
+  task->limits.refusals = 0;
+  hook_restart_slice(vm);
+  close_coroutine(task);
+  if (!killing && hook_end_kill(vm)) lua_pop(vm->L, 1);
 }
 
 /* The error value is on the coroutine's stack; there it stays while the pending close handlers run. */
@@ -132,7 +165,7 @@ static void end_failed(struct task *task) {
   lua_pushvalue(task->co, -1);
   lua_xmove(task->co, L, 1);
   script_call(task->vm, 2);
-  if (lua_status(task->co) != LUA_OK) close_coroutine(task); /* else its close handlers are what failed */
+  if (lua_status(task->co) != LUA_OK) close_ended(task); /* else its close handlers are what failed */
   end(task, TASK_FAILED);
 }
 
@@ -143,7 +176,7 @@ static void end_killed(struct task *task) {
   lua_pushvalue(L, -2);
   lua_setiuservalue(L, -2, SLOT_TRACEBACK);
   lua_pop(L, 1);
-  close_coroutine(task);
+  close_ended(task);
   lua_settop(task->co, 0);
   lua_xmove(L, task->co, 1);
   end(task, TASK_FAILED);
@@ -180,10 +213,12 @@ static void after_yield(struct task *task, int values_count) {
 
 static void step(struct script_vm *vm, struct task *task) {
   struct task *previous = vm->current;
-  const struct script_limits *previous_limits = vm->limits;
+  struct script_limits *previous_limits = vm->limits;
   vm->current = task;
   vm->limits = limits_of(task);
   task->phase = TASK_RUNNING;
+  task->top = task->co;
+  task->passes = false;
   int results_count = 0;
   int args_count = task->args_count;
   task->args_count = 0;
@@ -401,5 +436,6 @@ struct task *task_spawn_limited(lua_State *L, const struct script_limits *limits
   struct task *task = task_spawn(L, args_count);
   task->limited = true;
   task->limits = *limits;
+  hook_install_limited(task->co);
   return task;
 }

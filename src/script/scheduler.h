@@ -18,8 +18,16 @@ struct task *task_spawn(lua_State *L, int args_count);
 struct task *task_spawn_limited(lua_State *L, const struct script_limits *limits, int args_count);
 /* The coroutine. */
 lua_State *task_state(const struct task *task);
-/* True when L is the running task itself and may yield to the scheduler. */
+/* True when L may yield to the scheduler: it is the running task itself, or a coroutine of it below resumes that pass
+ * yields on (lua_coroutine.c), and no C function that cannot yield stands in between. */
 bool task_can_yield(const struct script_vm *vm, lua_State *L);
+/* Where it can: the yield that follows is for the scheduler. */
+void task_pass(const struct script_vm *vm);
+/* What a resume got was such a yield. */
+bool task_passes(const struct script_vm *vm);
+/* Around a resume of `co` by L that passes yields on: the result of the one is for the other. */
+lua_State *task_descend(const struct script_vm *vm, lua_State *L, lua_State *co);
+void task_ascend(const struct script_vm *vm, lua_State *outer);
 /* Ended: done, failed or cancelled. */
 bool task_ended(const struct task *task);
 /* Pushes the error of a failed task, with its traceback; false, and nothing pushed, when it did not fail. */

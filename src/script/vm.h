@@ -17,9 +17,11 @@
 struct task;
 
 /* What a task that runs the code of a person at a console is held to, beside the slices of every task: it is stopped
- * sooner where it cannot be preempted, it cannot turn the loop itself, and allocations fail beyond its cap. */
+ * sooner where it cannot be preempted, it cannot turn the loop itself, and allocations fail beyond its cap. Each of
+ * those costs a whole collection, so it is stopped, too, when it goes on in spite of some. */
 struct script_limits {
   size_t memory_bytes_max; /* of all that Lua holds */
+  uint32_t refusals;       /* allocations that failed */
 };
 
 struct script_vm {
@@ -27,19 +29,20 @@ struct script_vm {
   struct io_loop *loop;
 
   /* scheduler.c */
-  struct list tasks;                  /* every task that has not ended */
-  struct list ready;                  /* those that can go on, in order */
-  struct list unclaimed;              /* failed ones that nobody joined, until joined, reported or collected */
-  struct list pendings;               /* every pending operation, see pending.c */
-  struct task *current;               /* whose code runs, NULL outside tasks */
-  lua_State *running;                 /* the state that turns the loop: what nested resumes come from */
-  uint64_t pass;                      /* number of the latest pass over the ready tasks */
-  int nesting;                        /* waits that turn the loop themselves, now on the C stack */
-  const struct script_limits *limits; /* of the task whose code runs, NULL when it has none */
+  struct list tasks;            /* every task that has not ended */
+  struct list ready;            /* those that can go on, in order */
+  struct list unclaimed;        /* failed ones that nobody joined, until joined, reported or collected */
+  struct list pendings;         /* every pending operation, see pending.c */
+  struct task *current;         /* whose code runs, NULL outside tasks */
+  lua_State *running;           /* the state that turns the loop: what nested resumes come from */
+  uint64_t pass;                /* number of the latest pass over the ready tasks */
+  int nesting;                  /* waits that turn the loop themselves, now on the C stack */
+  struct script_limits *limits; /* of the task whose code runs, NULL when it has none */
 
   /* hook.c */
-  uint64_t slice_start_ns; /* CPU time of this thread when Lua was last entered */
-  bool killing;            /* an error that pcall cannot swallow is on its way up */
+  uint64_t slice_start_ns;       /* CPU time of this thread when Lua was last entered */
+  uint64_t slice_start_clock_ns; /* the clock's, which is quicker to look at */
+  bool killing;                  /* an error that pcall cannot swallow is on its way up */
 
   /* memory.c */
   size_t memory_bytes;     /* what Lua holds */

@@ -46,9 +46,10 @@ end
 
 local function quoted(text, config)
   local name <const>, word = text:match("([%a_][%w_.]*)%s*%(?%s*[\"']([^\"']*)$")
-  local row <const> = name and table_of_commands.by_name[name]
+  if not name then return nil end
+  local row <const> = table_of_commands.by_name[name]
   local kind <const> = row and row.completes and row.completes[1]
-  if not kind then return nil end
+  if not kind then return {}, #text + 1 end
   local found <const> = {}
   for _, candidate in ipairs(words_of[kind](config)) do
     if candidate:sub(1, #word) == word then found[#found + 1] = { text = candidate, kind = kind } end
@@ -100,6 +101,7 @@ end
 
 local function named(text, environment, commands)
   local typed <const> = text:match("[%a_][%w_.:]*$") or ""
+  if text:sub(1, #text - #typed):find("[%w_)%]\"'][.:]$") then return {}, #text + 1 end -- of a value, not of a name
   local path <const>, separator, word = typed:match("^(.*)([.:])([%w_]*)$")
   word = word or typed
   local found <const>, seen = {}, 0

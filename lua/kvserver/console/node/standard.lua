@@ -7,6 +7,8 @@
 -- inside C, where nothing can interrupt it: what takes a text or a list has a limit that its error names. A pattern on
 -- a text within the limit can still take long, when its repetitions match the same bytes in many ways ("(.-).-(.-)b").
 -- There are no finalizers: they would run where nothing interrupts them, whenever the collector pleases.
+local passing = require "kvserver.coroutine"
+
 local M = {}
 
 --- Limits of one call.
@@ -63,11 +65,38 @@ end
 
 -- ---- tables ----
 
-local function sort(list, ...)
-  if type(list) == "table" and #list > M.SORTED_ITEMS_MAX then
-    error(("table.sort: up to %d items in a console"):format(M.SORTED_ITEMS_MAX), 2)
+-- Merges the runs list[first..middle] and list[middle + 1..last], each in order, into `merged`.
+local function merge(list, merged, first, middle, last, before)
+  local left, right = first, middle + 1
+  for at = first, last do
+    if right > last or left <= middle and not before(list[right], list[left]) then
+      merged[at], left = list[left], left + 1
+    else
+      merged[at], right = list[right], right + 1
+    end
   end
-  return table.sort(list, ...)
+end
+
+-- In Lua, so that what compares can be interrupted, and wait. It is stable.
+local function sort_by(list, before)
+  local count <const>, from, into = #list, list, {}
+  local width = 1
+  while width < count do
+    for first = 1, count, 2 * width do
+      merge(from, into, first, math.min(first + width - 1, count), math.min(first + 2 * width - 1, count), before)
+    end
+    from, into, width = into, from, 2 * width
+  end
+  for at = 1, from ~= list and count or 0 do list[at] = from[at] end
+end
+
+local function sort(list, before)
+  if type(list) == "table" and type(before) == "function" then return sort_by(list, before) end
+  if type(list) == "table" and #list > M.SORTED_ITEMS_MAX then
+    error(("table.sort: up to %d items in a console, unless they are compared by a function")
+      :format(M.SORTED_ITEMS_MAX), 2)
+  end
+  return table.sort(list, before)
 end
 
 local function move(from, first, last, ...)
@@ -125,7 +154,8 @@ function M.new()
   environment.getmetatable, environment.setmetatable = get_metatable, set_metatable
   environment.collectgarbage, environment.load = collect_garbage, loader(environment)
   environment.string, environment.table = new_string(), new_table()
-  environment.coroutine = copy(coroutine, "close create isyieldable resume running status wrap yield")
+  environment.coroutine = copy(coroutine, "close create isyieldable running status yield")
+  environment.coroutine.resume, environment.coroutine.wrap = passing.resume, passing.wrap
   environment.utf8 = copy(utf8, "char charpattern codepoint codes len offset")
   environment.os = copy(os, "clock date difftime time")
   environment.math = copy(math, "abs acos asin atan ceil cos deg exp floor fmod huge log max maxinteger min mininteger "

@@ -1,0 +1,54 @@
+-- Statements that would not let go, at every node of a real cluster under load: nobody misses a heartbeat.
+local cluster = require "kvserver.cluster"
+local console = require "spec.support.console"
+local directory = require "spec.support.directory"
+local task = require "kvserver.task"
+
+local WRITES <const> = 40 -- some seconds, which is many election timeouts
+
+local HOSTILE <const> = {
+  "while true do pcall(function() while true do end end) end",
+  "while true do pcall(coroutine.wrap(function() while true do end end)) end",
+  "hoard = {} while true do pcall(function() hoard[#hoard + 1] = { 'x' } end) end",
+  "while true do kv.get('k') end",
+  "while true do print(('x'):rep(1000)) end",
+  "local t = {} for i = 1, 50000 do t[i] = i end while true do table.sort(t) end",
+  "while true do local _ = ('x'):rep(1 << 20) end",
+}
+
+describe("runaway statements at every node of a cluster under load", function()
+  it("bring no election about, and no write is late", function()
+    local dir <close> = directory.new()
+    local c <close> = cluster.start {
+      options = function(id)
+        return { "--memory", "--heartbeat-ms", "30", "--election-ms", "300-600", "--log-level", "warn",
+          "--admin-socket", ("%s/%s.sock"):format(dir.path, id) }
+      end,
+    }
+    local leader <const> = c:wait_leader()
+    local consoles <const> = {}
+    local _ <close> = setmetatable({}, { __close = function() for _, one in ipairs(consoles) do one:close() end end })
+    local asker <const> = c:client(leader, { client_id = "spec" })
+    local term <const> = asker:status().term
+    for _, id in ipairs(c.ids) do
+      for _, code in ipairs(HOSTILE) do
+        local one <const> = console.attach(("%s/%s.sock"):format(dir.path, id))
+        consoles[#consoles + 1] = one
+        one:begin(code)
+      end
+    end
+    local slowest_ms = 0
+    for i = 1, WRITES do
+      local began_ms <const> = task.now_ms()
+      assert.is_true(asker:put("k", tostring(i)).ok)
+      slowest_ms = math.max(slowest_ms, task.now_ms() - began_ms)
+    end
+    assert.is_true(slowest_ms < 1000, ("a write took %d ms"):format(slowest_ms))
+    local status <const> = asker:status()
+    assert.same({ "leader", term }, { status.role, status.term })
+    for _, one in ipairs(consoles) do
+      one:write { ["do"] = "cancel", id = 1 }
+      assert.is_truthy(({ cancelled = true, limit = true })[one:answer(1).kind])
+    end
+  end)
+end)

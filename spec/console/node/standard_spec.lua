@@ -1,0 +1,139 @@
+-- What a statement can reach of the node's Lua: nothing that harms it.
+local console = require "spec.support.console"
+local encode = require "kvserver.console.node.encode"
+local standard = require "kvserver.console.node.standard"
+
+local function values_of(reply)
+  assert(reply.ok, reply.message)
+  local values <const> = encode.decode(reply.values)
+  return table.unpack(values, 1, values.n)
+end
+
+describe("the environment of a statement", function()
+  local w, c
+  setup(function()
+    w = console.world()
+    c = w:attach { rw = true }
+  end)
+  teardown(function()
+    c:close()
+    getmetatable(w).__close(w)
+  end)
+
+  it("lacks what reaches outside", function()
+    for _, name in ipairs { "io", "debug", "package", "require", "dofile", "loadfile", "arg", "os.exit", "os.execute",
+      "os.remove", "os.rename", "os.tmpname", "os.getenv", "os.setlocale", "string.dump", "math.randomseed", "warn" } do
+      assert.is_true(values_of(c:eval(name .. " == nil")), name)
+    end
+  end)
+
+  it("has the rest of the standard library, and it works", function()
+    local works <const> = {
+      "('abc'):upper() == 'ABC'", "('%d'):format(7) == '7'", "('a,b'):gsub(',', ';') == 'a;b'", "('x'):rep(3) == 'xxx'",
+      "('x'):rep(2, ',') == 'x,x'", "('abc'):find('b', 1, true) == 2", "('k=v'):match('(%w)=(%w)') == 'k'",
+      "select('#', ('a b c'):gsub(' ', '')) == 2", "math.max(1, 2) == 2", "table.concat({ 1, 2 }, ',') == '1,2'",
+      "#table.move({ 1, 2, 3 }, 1, 3, 2) == 4", "utf8.char(228) == 'ä'", "os.time() > 0", "#os.date() > 0",
+      "load('return 1 + 1')() == 2", "load('return x', 'n', 't', { x = 3 })() == 3", "collectgarbage('count') > 0",
+      "pcall(error, 'x') == false", "tostring(nil) == 'nil'", "coroutine.wrap(function() return 1 end)() == 1",
+      "getmetatable(setmetatable({}, { __index = string })) ~= nil", "next({}) == nil", "_G._G == _G",
+    }
+    for _, expression in ipairs(works) do assert.is_true(values_of(c:eval(expression)), expression) end
+  end)
+
+  it("sorts, however many there are, by a function of the statement's own", function()
+    values_of(c:eval [[
+      for count = 0, 70 do
+        local t, expected = {}, {}
+        for i = 1, count do
+          t[i] = math.random(20)
+          expected[i] = t[i]
+        end
+        table.sort(t, function(a, b) return a > b end)
+        table.sort(expected)
+        for i = 1, count do assert(t[i] == expected[count + 1 - i]) end
+      end]])
+    local many <const> = [[local t = {} for i = 1, 20000 do t[i] = i * 7919 % 20011 end
+      table.sort(t, function(a, b) return a < b end)
+      for i = 2, #t do assert(t[i - 1] < t[i]) end return #t]]
+    assert.equal(20000, values_of(c:eval(many)))
+    assert.equal("1a 1b 2a 2b", values_of(c:eval [[
+      local t = { { 2, 'a' }, { 1, 'a' }, { 2, 'b' }, { 1, 'b' } }
+      table.sort(t, function(a, b) return a[1] < b[1] end)
+      for i = 1, 4 do t[i] = t[i][1] .. t[i][2] end
+      return table.concat(t, ' ')]]))
+  end)
+
+  it("sorts", function()
+    assert.same({ 1, 2, 3, 5 }, values_of(c:eval("local t = { 5, 3, 1, 2 } table.sort(t) return t")))
+    assert.same({ 5, 3, 2, 1 },
+      values_of(c:eval("local t = { 5, 3, 1, 2 } table.sort(t, function(a, b) return a > b end) return t")))
+  end)
+
+  local escapes <const> = {
+    ["the methods of all strings"] = "getmetatable('').__index.rep = nil",
+    ["the metatable of strings"] = "setmetatable(getmetatable('') or {}, {})",
+    ["the library of strings"] = "string.format = nil string.rep = nil",
+    ["the methods by way of a string"] = "('').format = nil",
+    ["a table of commands"] = "kv.get = nil",
+    ["the metatable of a table of commands"] = "getmetatable(config).__call = nil",
+    ["the columns of a result"] = "getmetatable(status()).columns[1] = 'x'",
+    ["globals"] = "print = nil pairs = nil _G.tostring = nil",
+    ["globals by way of load"] = "load('print = nil pairs = nil', 'x', 't', nil)()",
+    ["a shared metatable, set anew"] = "setmetatable(status(), { columns = {} })",
+  }
+  for what, code in pairs(escapes) do
+    it("belongs to the session alone: " .. what, function()
+      c:eval(code)
+      local other <close> = w:attach()
+      assert.same({ true, "a-b", "xx", "n1", true, true }, {
+        values_of(other:eval("('%s-%s'):format('a', 'b') == 'a-b', string.format('%s-%s', 'a', 'b'), ('x'):rep(2), "
+          .. "status().id, config() ~= nil, print ~= nil and pairs ~= nil and kv.get ~= nil")),
+      })
+      assert.equal("a-b", ("%s-%s"):format("a", "b"))
+      c:close()
+      c = w:attach { rw = true }
+    end)
+  end
+
+  it("loads text only", function()
+    c:eval("chunk = nil")
+    local bytes <const> = string.dump(function() return 1 end):gsub(".", function(byte)
+      return ("\\%03d"):format(byte:byte())
+    end)
+    local loaded, why = values_of(c:eval(("local f, why = load(\"%s\", 'x', 'b') return f ~= nil, why"):format(bytes)))
+    assert.is_false(loaded)
+    assert.matches("attempt to load a binary chunk", why, 1, true)
+  end)
+
+  it("has no finalizers", function()
+    assert.matches("there are no finalizers", c:eval("setmetatable({}, { __gc = print })").message, 1, true)
+    -- Lua looks for it when the metatable is set: later is too late.
+    c:eval("mt = {} t = setmetatable({}, mt) mt.__gc = function() server.finalized = true end t = nil")
+    c:eval("for i = 1, 100 do collectgarbage('step') end")
+    collectgarbage()
+    assert.is_true(values_of(c:eval("server.finalized == nil")))
+  end)
+
+  it("bounds what would run long inside C, also in methods of strings", function()
+    local max <const> = standard.PATTERN_SUBJECT_BYTES_MAX
+    local refused <const> = {
+      ["string.find"] = ("('x'):rep(%d):find('y')"):format(max + 1),
+      ["string.match"] = ("string.match(('x'):rep(%d), 'y')"):format(max + 1),
+      ["string.gmatch"] = ("('x'):rep(%d):gmatch('y')"):format(max + 1),
+      ["string.gsub"] = ("('x'):rep(%d):gsub('y', '')"):format(max + 1),
+      ["table.sort"] = ("local t = {} for i = 1, %d do t[i] = i end table.sort(t)")
+        :format(standard.SORTED_ITEMS_MAX + 1),
+      ["table.move"] = "table.move({}, 1, 1e9 // 1 | 0, 1)",
+      ["not enough memory"] = ("('x'):rep(%d)"):format(standard.REPEATED_BYTES_MAX + 1),
+    }
+    for name, code in pairs(refused) do
+      assert.matches(name .. ".* up to %d+ ", c:eval(code).message)
+    end
+    assert.is_true(values_of(c:eval(("('x'):rep(%d):find('y') == nil"):format(max))))
+    assert.is_true(values_of(c:eval(("('x'):rep(%d):find('y', 1, true) == nil"):format(max + 1))))
+  end)
+
+  it("leaves the node's own strings as they are", function()
+    assert.equal(100000, #(("x"):rep(100000):gsub("y", "")))
+  end)
+end)
