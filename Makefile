@@ -23,7 +23,7 @@ DEBIAN := $(shell . /etc/os-release 2>/dev/null && echo $$VERSION_ID)
 LLHTTP_PACKAGE := $(if $(filter 12,$(DEBIAN)),node-llhttp,libllhttp-dev)
 PACKAGES := gcc libc6-dev liblua5.4-dev lua-luv-dev libuv1-dev libyajl-dev libxxhash-dev libedit-dev \
             $(LLHTTP_PACKAGE) lua-argparse curl
-TEST_PACKAGES := lua-busted lua5.4
+TEST_PACKAGES := lua-busted lua5.4 jq
 LINT_PACKAGES := clang-format clang-tidy lua-check
 FUZZ_PACKAGES := clang libclang-rt-dev
 BENCH_PACKAGES := nginx-light wrk etcd-server redis-server redis-tools nghttp2-client

@@ -1,5 +1,6 @@
---- Completion for bash, made from the table of options: their names, the values they take, paths, and behind a file of
--- Lua the options of scenarios.
+--- Completion for bash, made from the table of options: their names, the values they take, paths, behind a file of Lua
+-- the options of scenarios, and behind --console its own.
+local console_options = require "kvserver.console.options"
 local options = require "kvserver.options"
 local scenario_options = require "share.scenario_options"
 local worlds = require "kvserver.world"
@@ -70,8 +71,44 @@ _kvserver_scenario() {
   esac
 }
 
+# Behind --console: its options, their values, a target. `target` is set once there is one.
+_kvserver_console() {
+  local i target= awaited=
+  for ((i = 2; i < COMP_CWORD; i++)); do
+    if [[ ${COMP_WORDS[i]} == = ]]; then continue; fi
+    if [[ $awaited ]]; then awaited=; continue; fi
+    case ${COMP_WORDS[i]} in
+      %CONSOLE_OPTIONS_WITH_VALUE%) awaited=${COMP_WORDS[i]} ;;
+      -?*) ;;
+      *) target=yes ;;
+    esac
+  done
+  if [[ $word == = ]]; then word=; fi
+  case $awaited in
+    -f) _kvserver_lua_files ;;
+%CONSOLE_OPTION_VALUES%
+    '') if [[ $word == -* ]]; then _kvserver_words '%CONSOLE_OPTIONS%'
+        elif [[ $target ]]; then _kvserver_paths -f
+        else _kvserver_targets; fi ;;
+    *) COMPREPLY=() ;;
+  esac
+}
+
+# Data directories, and sockets.
+_kvserver_targets() {
+  local path
+  _kvserver_paths -d
+  while IFS= read -r path; do
+    if [[ -S $path ]]; then COMPREPLY+=("$path"); fi
+  done < <(compgen -f -- "$word")
+}
+
 _kvserver() {
   local word=${COMP_WORDS[COMP_CWORD]} awaited file
+  if [[ $COMP_CWORD -gt 1 && ${COMP_WORDS[1]} == --console ]]; then
+    _kvserver_console
+    return
+  fi
   _kvserver_read_words
   if [[ $word == = && $awaited ]]; then word=; fi
   if [[ $file ]]; then
@@ -116,6 +153,25 @@ local function option_values()
   return table.concat(branches, "\n")
 end
 
+-- The flags of the console that a function chooses.
+local function console_flags(separator, wanted)
+  local chosen <const> = {}
+  for _, row in ipairs(console_options.rows) do
+    if not wanted or wanted(row) then chosen[#chosen + 1] = row.flag end
+  end
+  return table.concat(chosen, separator)
+end
+
+local function console_option_values()
+  local branches <const> = {}
+  for _, row in ipairs(console_options.rows) do
+    if row.choices then
+      branches[#branches + 1] = ("    %s) _kvserver_words '%s' ;;"):format(row.flag, table.concat(row.choices, " "))
+    end
+  end
+  return table.concat(branches, "\n")
+end
+
 --- The file that bash reads.
 -- @treturn string
 function M.text()
@@ -123,6 +179,9 @@ function M.text()
     OPTIONS = names(options.rows, " "),
     OPTIONS_WITH_VALUE = names(options.rows, "|", takes_value),
     OPTION_VALUES = option_values(),
+    CONSOLE_OPTIONS = console_flags " ",
+    CONSOLE_OPTIONS_WITH_VALUE = console_flags("|", takes_value),
+    CONSOLE_OPTION_VALUES = console_option_values(),
     SCENARIO_OPTIONS = names(scenario_options, " "),
     SCENARIO_OPTIONS_WITH_VALUE = names(scenario_options, "|", takes_value),
     WORLDS = table.concat(worlds.names, " "),

@@ -1,5 +1,7 @@
 --- The manual page kvserver(1), made from the table of options and what is fixed. Written in the macros of man(7).
 local commands = require "kvserver.console.node.commands"
+local backslash = require "kvserver.console.backslash"
+local console_options = require "kvserver.console.options"
 local options = require "kvserver.options"
 local scenario_options = require "share.scenario_options"
 local version = require "kvserver.version"
@@ -18,6 +20,22 @@ end
 local function bold(text)
   return ".B " .. plain(text)
 end
+
+local CONSOLE_INTRODUCTION <const> = [[
+.B kvserver \-\-console
+attaches to a node that runs on this machine.
+.I TARGET
+is its data directory, or the path of its admin socket; without one it is ./kvdata, or the one node that runs.
+Statements of Lua, from
+.BR \-e ,
+from standard input, or typed at a prompt, run in that node, within limits; their results go to standard output,
+everything else to standard error.
+A file that
+.B \-f
+names runs in the console instead, with the commands of the node as functions, and may attach to others: connect(TARGET)
+gives the commands of another node, nodes() those of this machine, eval(CODE, ...) runs a text of Lua in the node.
+The words behind are arg.
+]]
 
 local COMMANDS_INTRODUCTION <const> = [[
 A console that is attached to a node runs Lua in it.
@@ -63,6 +81,24 @@ local function scenario_section()
   return table.concat(entries)
 end
 
+-- An option of the console, as it is written: -e CODE.
+local function console_option_entry(row)
+  local text <const> = row.environment and ("%s. Also: %s"):format(row.help, row.environment) or row.help
+  if not row.argument then return entry(bold(row.flag), text) end
+  return entry((".BI %s \" %s\""):format(plain(row.flag), plain(row.argument)), text)
+end
+
+local function console_section()
+  local parts <const> = { CONSOLE_INTRODUCTION }
+  for _, row in ipairs(console_options.rows) do parts[#parts + 1] = console_option_entry(row) end
+  parts[#parts + 1] = ".PP\nAt its prompt, beside statements of Lua:\n"
+  for _, row in ipairs(backslash.list) do
+    local name <const> = row.name .. (row.argument and " " .. row.argument or "")
+    parts[#parts + 1] = entry(bold(name), row.summary:gsub("^%l", string.upper) .. ".")
+  end
+  return table.concat(parts)
+end
+
 -- A command of the console, as somebody types it, and what it says of itself.
 local function command_entry(row)
   local needs <const> = row.faults and " Only with \\-\\-enable\\-faults." or ""
@@ -90,6 +126,11 @@ local SYNOPSIS <const> = [[
 .RI [ OPTIONS ]
 .I FILE
 .RI [ ARG ...]
+.br
+.B kvserver \-\-console
+.RI [ TARGET ]
+.RI [ "CONSOLE OPTIONS" ]
+.RI [ WORD ...]
 ]]
 
 local DESCRIPTION <const> = [[
@@ -152,10 +193,13 @@ local SEE_ALSO <const> = [[
 
 local EXIT_STATUS <const> = {
   { "0", "Done." },
-  { "1", "Failed: the storage or the address, an error in a file of Lua, a scenario whose verdict is against it." },
+  { "1", "Failed: the storage or the address, an error in a file of Lua or in a statement, a scenario whose verdict is "
+    .. "against it." },
   { "2", "The command line or the configuration file is wrong." },
+  { "3", "The console has no connection to a node, or lost it." },
   { "4", "The data directory is refused: damaged, in use, or another node's." },
-  { "130", "Interrupted: a second signal, or one while a file of Lua ran." },
+  { "130", "Interrupted: a second signal, or one while a file of Lua or a statement ran." },
+  { "141", "Nobody reads any more what the console prints." },
 }
 
 local ENVIRONMENT <const> = {
@@ -164,11 +208,23 @@ local ENVIRONMENT <const> = {
   { "KVSERVER_LUA", "A directory from which the modules of Lua are read, before those inside the program." },
 }
 
+for _, row in ipairs(console_options.rows) do
+  if row.environment then
+    ENVIRONMENT[#ENVIRONMENT + 1] = { row.environment, ("%s of the console, where it is not given."):format(row.flag) }
+  end
+end
+ENVIRONMENT[#ENVIRONMENT + 1] = { "NO_COLOR", "When it is set, the console shows no colours." }
+ENVIRONMENT[#ENVIRONMENT + 1] = { "PAGER", "What the console shows long results with (default: less); cat: none." }
+
 local FILES <const> = {
   { "/etc/kvserver.lua", "The configuration that the service reads, see CONFIGURATION FILE." },
   { "./kvdata", "The data directory, unless --data says another: the log in wal, the newest snapshot in snap, whose it "
     .. "is in FORMAT." },
   { "./kvdata/admin.sock", "The admin socket, while a node runs." },
+  { "~/.kvserverrc.lua", "Statements that a console runs in the node when it begins, at a prompt." },
+  { "~/.kvserver_history", "What was typed at the prompt, but for what begins with a blank or may hold a secret." },
+  { "PREFIX/share/kvserver", "Admin scripts that -f finds by their names: rolling_restart.lua restarts the nodes of a "
+    .. "cluster on this machine one after the other." },
 }
 
 --- The page.
@@ -180,8 +236,9 @@ function M.text()
     { "DESCRIPTION", DESCRIPTION },
     { "OPTIONS", OPTIONS_INTRODUCTION .. options_section() },
     { "CONFIGURATION FILE", configuration_section(CONFIGURATION_INTRODUCTION, CONFIGURATION_EXAMPLE) },
-    { "SCENARIO OPTIONS", scenario_section() },
+    { "CONSOLE", console_section() },
     { "CONSOLE COMMANDS", commands_section() },
+    { "SCENARIO OPTIONS", scenario_section() },
     { "EXIT STATUS", list(EXIT_STATUS) },
     { "ENVIRONMENT", list(ENVIRONMENT) },
     { "FILES", list(FILES) },

@@ -49,6 +49,16 @@ local function entries_of(path)
   return all
 end
 
+--- What is in a directory.
+-- @tparam string path
+-- @treturn {string,...} names, sorted; none when there is no such directory
+function M.names(path)
+  local list = {}
+  for i, entry in ipairs(entries_of(path)) do list[i] = entry.name end
+  table.sort(list)
+  return list
+end
+
 local function add_files(path, prefix, list)
   for _, entry in ipairs(entries_of(path)) do
     if entry.type == "directory" then

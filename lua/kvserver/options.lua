@@ -195,7 +195,7 @@ M.rows = {
     help = "Memory that Lua may use; 0 = no limit" },
   { name = "console", argument = "[TARGET] ...", parse = text, completes = "directory", flag_only = true,
     help = "A console on a node that runs: TARGET is its data directory or its admin socket. What follows belongs to "
-      .. "the console" },
+      .. "the console; comes first" },
   { name = "inspect", argument = "DATA", parse = directory, completes = "directory", flag_only = true,
     help = "Show what is in a data directory, and whether a node could start from it; read-only" },
   { name = "json", parse = flag, flag_only = true, help = "With --inspect: as JSON" },

@@ -50,12 +50,17 @@ local function members_of(commands)
   return list, table.concat(names, ",")
 end
 
+local function cluster_at(path)
+  local there <close> = connect(path)
+  return (select(2, members_of(there)))
+end
+
 -- Paths of the admin sockets of all members, found on this machine: another cluster's may have the same ids.
 local function find_all(members, cluster)
   local found, targets, missing = {}, {}, {}
   for _, node in ipairs(nodes()) do
-    local there <close> = connect(node.path)
-    if select(2, members_of(there)) == cluster then found[node.id] = node.path end
+    local ok <const>, names = pcall(cluster_at, node.path)
+    if ok and names == cluster then found[node.id] = node.path end
   end
   for _, member in ipairs(members) do
     targets[#targets + 1] = found[member.id]
@@ -149,24 +154,26 @@ end
 
 -- ---- the client ----
 
--- One write, tried at one member after the other, each time as the same request. False: none acknowledged it.
-local function write(probe, seq)
+-- The next write, tried at one member after the other, each time as the same request. False: none acknowledged it.
+local function write(probe, request)
   local deadline_ms <const> = task.now_ms() + WRITE_MS
-  while task.now_ms() < deadline_ms and not probe.over do
-    local answer <const> = probe.clients[probe.at]:put(probe.key, tostring(seq), { seq = seq })
+  probe.seq = probe.seq + 1
+  while task.now_ms() < deadline_ms do
+    local answer <const> = request(probe.clients[probe.at], probe.seq)
     if answer and answer.ok then return true end
     probe.retries = probe.retries + 1
     probe.at = probe.at % #probe.clients + 1
     task.sleep(PAUSE_MS)
   end
-  return probe.over
+  return false
 end
 
 local function keep_writing(probe)
-  local seq, last_ms = 0, task.now_ms()
+  local last_ms = task.now_ms()
   while not probe.over do
-    seq = seq + 1
-    local acknowledged <const> = write(probe, seq)
+    local acknowledged <const> = write(probe, function(c, seq)
+      return c:put(probe.key, tostring(seq), { seq = seq })
+    end)
     local now_ms <const> = task.now_ms()
     probe.longest_ms = math.max(probe.longest_ms, now_ms - last_ms)
     if acknowledged then
@@ -180,7 +187,9 @@ end
 
 local function start_probe(members)
   local name <const> = ("rolling_restart/%d-%d"):format(uv.os_getpid(), uv.hrtime())
-  local probe <const> = { key = name, clients = {}, at = 1, writes = 0, retries = 0, failed = 0, longest_ms = 0 }
+  local probe <const> = {
+    key = name, clients = {}, at = 1, seq = 0, writes = 0, retries = 0, failed = 0, longest_ms = 0,
+  }
   for i, member in ipairs(members) do
     probe.clients[i] = client.connect(member.address, { client_id = name, timeout_ms = ATTEMPT_MS })
   end
@@ -188,7 +197,7 @@ local function start_probe(members)
   return setmetatable(probe, { __close = function()
     probe.over = true
     probe.task:join()
-    probe.clients[probe.at]:delete(name)
+    write(probe, function(c, seq) return c:delete(name, { seq = seq }) end)
     for _, c in ipairs(probe.clients) do c:close() end
   end })
 end

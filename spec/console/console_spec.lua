@@ -131,6 +131,33 @@ describe("kvserver --console", function()
       console { "/nowhere" })
   end)
 
+  it("says that in JSON to who reads JSON", function()
+    local result <const> = console { "/nowhere", "-o", "json" }
+    assert.same({ 3, { ok = false, kind = "no_node", message = "/nowhere: no such data directory or socket" } },
+      { result.code, json.decode(result.stderr) })
+  end)
+
+  it("reads no further behind \\q", function()
+    assert_output({ stdout = "1\n" }, console({ data }, "1\n\\q\n2\n"))
+  end)
+
+  it("takes the commands of the prompt in a pipe, too", function()
+    assert_output({ stdout = '"a"\n- a\n' }, console({ data }, "\\o json\n'a'\n\\o yaml\n{'a'}\n"))
+    assert.same({ 1, "kvserver: \\p: no such command (did you mean \\o?)\n" }, (function(result)
+      return { result.code, result.stderr }
+    end)(console({ data }, "\\p\n")))
+  end)
+
+  it("asks nobody when nobody is there", function()
+    home:write("asks.lua", "local yes = confirm 'Really?' return yes")
+    assert_output({ stdout = "true\n" }, console { data, "--yes", "-f", home.path .. "/asks.lua" })
+    local result <const> = process.run {
+      args = { "/usr/bin/setsid", process.self(), "--console", data, "-f", home.path .. "/asks.lua" },
+    }
+    assert.equal(1, result.code)
+    assert.matches("asks.lua:1: Really? Nobody is there to answer: say --yes", result.stderr, 1, true)
+  end)
+
   it("ends with 2 when the command line is wrong", function()
     local hint <const> = "Try kvserver --console --help.\n"
     assert_output({ code = 2, stderr = "kvserver: --keep-gong: unknown option of the console "
@@ -167,6 +194,20 @@ describe("kvserver --console", function()
     assert_output({ code = 130, stderr = "kvserver: cancelled\n" }, c:wait(TIMEOUT_MS))
     assert.same({ "attach", "eval", "cancel" },
       { fake.requests[1]["do"], fake.requests[2]["do"], fake.requests[3]["do"] })
+  end)
+
+  it("ends with 130 also when an admin script is interrupted", function()
+    local fake <close> = fake_node.listen(function(session, request)
+      if request["do"] ~= "cancel" then return end
+      session:send { id = request.id, ok = false, kind = "cancelled", message = "cancelled" }
+    end)
+    home:write("waits.lua", "status()")
+    local c <close> = process.spawn {
+      args = { process.self(), "--console", fake.path, "-f", home.path .. "/waits.lua" },
+    }
+    assert(task.wait_until(function() return #fake.requests == 2 end, TIMEOUT_MS))
+    c:kill "sigint"
+    assert.equal(130, c:wait(TIMEOUT_MS).code)
   end)
 
   it("ends with 130 also when the node hangs", function()

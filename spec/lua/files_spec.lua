@@ -29,6 +29,7 @@ describe("files", function()
     for _, name in ipairs { "tree/z", "tree/a", "tree/b/c" } do dir:write(name, "x") end
     assert(uv.fs_symlink(outside.path, dir.path .. "/tree/link"))
     assert.same({ "a", "b/c", "z" }, files.list(dir.path .. "/tree"))
+    assert.same({ "a", "b", "empty", "link", "z" }, files.names(dir.path .. "/tree"))
     files.remove_tree(dir.path .. "/tree")
     assert.same({}, dir:names())
     assert.same({ "kept" }, outside:names())

@@ -105,4 +105,18 @@ describe("completion", function()
     assert.same({}, complete({ "story.lua", "--seeds", "" }, home.path))
     assert.same({ "data" }, complete({ "story.lua", "--report", "" }, home.path))
   end)
+
+  it("offers the console's own options behind --console, and where a node may run", function()
+    local own <const> = {}
+    for i, row in ipairs(require("kvserver.console.options").rows) do own[i] = row.flag end
+    table.sort(own)
+    assert.same(own, complete { "--console", "-" })
+    assert.same({ "--keep-going" }, complete { "--console", "data", "--k" })
+    assert.same({ "data" }, complete({ "--console", "" }, home.path))
+    assert.same({ "data" }, complete({ "--console", "--rw", "-e", "1", "" }, home.path))
+    assert.same({ "csv" }, complete { "--console", "data", "-o", "c" })
+    assert.same({ "data", "story.lua" }, complete({ "--console", "data", "-f", "" }, home.path))
+    assert.same({ "data", "notes.txt", "story.lua" }, complete({ "--console", "data", "" }, home.path))
+    assert.same({}, complete({ "--console", "data", "-e", "" }, home.path))
+  end)
 end)

@@ -41,6 +41,16 @@ describe("the manual", function()
       config_file.load(file.path, { id = "n3" }))
   end)
 
+  it("describes the console: its options, and its own commands", function()
+    local text <const> = read(section "CONSOLE" .. "\n")
+    for _, row in ipairs(require("kvserver.console.options").rows) do
+      assert.matches("\n" .. row.flag .. (row.argument and "  " .. row.argument or "") .. "\n", text, 1, true)
+    end
+    for _, row in ipairs(require("kvserver.console.backslash").list) do
+      assert.matches("\n" .. row.name, text, 1, true)
+    end
+  end)
+
   it("describes the options of scenarios", function()
     local text <const> = read(section "SCENARIO OPTIONS")
     for _, flag in ipairs { "--world  W", "--seeds  A..B", "--until  EVENT", "--junit  FILE", "--quiet" } do

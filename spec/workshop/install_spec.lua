@@ -40,6 +40,17 @@ describe("make install", function()
     assert.equal(("kvserver %s\n"):format(version), result.stdout)
   end)
 
+  it("leaves admin scripts where the program finds them by their names", function()
+    local data <const> = home.path .. "/data"
+    local node <close> = process.spawn { args = { process.self(), "--data", data, "--listen", "127.0.0.1:0" } }
+    node:wait_line("ready on", 10000)
+    local result <const> = process.run {
+      args = { home.path .. PREFIX .. "/bin/kvserver", "--console", data, "-f", "rolling_restart.lua", "/nowhere" },
+    }
+    assert.equal(1, result.code)
+    assert.matches("share/kvserver/rolling_restart.lua:%d+: connect: /nowhere: no such data directory", result.stderr)
+  end)
+
   it("leaves the manual and the completion of this program", function()
     assert.equal(require("share.manual").text(), read "/share/man/man1/kvserver.1")
     assert.equal(require("share.completion").text(), read "/share/bash-completion/completions/kvserver")

@@ -36,6 +36,7 @@ struct line_editor {
   HistoryW *history;
   wchar_t prompt[PROMPT_CHARS_MAX]; /* with its marks */
   struct buffer input;              /* fed, not read yet */
+  bool input_ended;                 /* nothing more will be fed */
   enum line_outcome outcome;        /* of the line being read */
   bool reading;
   bool hint_shown; /* right of the cursor */
@@ -136,10 +137,19 @@ size_t line_editor_width(struct bytes text) {
 
 /* ---- where things stand on the screen ---- */
 
-static int terminal_columns(void) {
+bool line_editor_terminal_size(int *columns, int *rows) {
   struct winsize size;
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return COLUMNS_DEFAULT;
-  return size.ws_col;
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0) return false;
+  *columns = size.ws_col;
+  *rows = size.ws_row;
+  return true;
+}
+
+static int terminal_columns(void) {
+  int columns = COLUMNS_DEFAULT;
+  int rows = 0;
+  line_editor_terminal_size(&columns, &rows);
+  return columns;
 }
 
 struct place {
@@ -255,13 +265,11 @@ static int read_char(EditLine *el, wchar_t *out) {
   struct line_editor *editor = editor_of(el);
   if (take_char(editor, out)) return 1;
   show_hint(editor);
-  bool alive = true;
-  while (alive) {
-    alive = editor->host->wait(editor->host->context);
-    if (alive && take_char(editor, out)) break;
-  }
+  bool taken = false;
+  while (!taken && !editor->input_ended && editor->host->wait(editor->host->context))
+    taken = take_char(editor, out);
   hide_hint(editor);
-  return alive ? 1 : 0;
+  return taken ? 1 : 0;
 }
 
 static unsigned char on_interrupt(EditLine *el, int key) {
@@ -448,8 +456,8 @@ void line_editor_feed(struct line_editor *editor, struct bytes bytes) {
   buffer_append_bytes(&editor->input, bytes);
 }
 
-bool line_editor_has_input(const struct line_editor *editor) {
-  return editor->input.len > 0;
+void line_editor_end_input(struct line_editor *editor) {
+  editor->input_ended = true;
 }
 
 void line_editor_set_prompt(struct line_editor *editor, struct bytes prompt) {

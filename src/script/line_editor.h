@@ -45,8 +45,8 @@ bool line_editor_is_reading(const struct line_editor *editor);
 
 /* What the terminal sent. */
 void line_editor_feed(struct line_editor *editor, struct bytes bytes);
-/* True when something was fed that was not read yet. */
-bool line_editor_has_input(const struct line_editor *editor);
+/* It will send no more: the line that is read ends when the rest was read. */
+void line_editor_end_input(struct line_editor *editor);
 /* UTF-8 on one line; sequences that set colours stand between two \1. Shown at once when a line is being read. */
 void line_editor_set_prompt(struct line_editor *editor, struct bytes prompt);
 /* Writes whole lines above the line that is being read. */
@@ -56,6 +56,8 @@ void line_editor_resize(struct line_editor *editor);
 /* Adds to what Up and Ctrl-R find. */
 void line_editor_add_history(struct line_editor *editor, struct bytes text);
 
+/* Columns and rows of the terminal that is standard output. False, and nothing set, when it is none. */
+bool line_editor_terminal_size(int *columns, int *rows);
 /* Columns of a UTF-8 text on a terminal; control characters and bytes that are not UTF-8 count as one. */
 size_t line_editor_width(struct bytes text);
 /* Makes wide characters known: the character set of the environment if it is UTF-8, else that of C.UTF-8. */

@@ -1,13 +1,14 @@
 /* kvserver.editline: lines edited at the terminal, while the loop and the tasks on it go on (script/line_editor.h).
  *
  *   width(text) -> columns that a text takes on a terminal
+ *   size() -> columns and rows of the terminal that is standard output; nothing when it is none
  *   lock(fd) -> true once no other process holds the file; or nil and why not. Ends when the file is closed
  *   open{complete =, hint =} -> editor; or nil and why not
  *     complete(before) -> how many characters before the cursor go, what takes their place, lines to show below or nil
  *     hint(text) -> what is shown in grey behind the text, or nil
  *
  *   editor:read(prompt) -> the line; or nil and "interrupt" (Ctrl-C) or "end" (Ctrl-D on an empty line). Waits
- *   editor:feed(bytes)         what the terminal sent, from the loop
+ *   editor:feed(bytes)         what the terminal sent, from the loop; nil: it will send no more
  *   editor:set_prompt(text)    at once, also while a line is read; sequences without width stand between two "\1"
  *   editor:print(lines)        above the line that is read
  *   editor:resize(), editor:add_history(text), editor:close()
@@ -125,7 +126,10 @@ static int editor_read(lua_State *L) {
 
 static int editor_feed(lua_State *L) {
   struct editor *editor = check_editor(L);
-  line_editor_feed(editor->line, check_bytes(L, 2));
+  if (lua_isnoneornil(L, 2))
+    line_editor_end_input(editor->line);
+  else
+    line_editor_feed(editor->line, check_bytes(L, 2));
   editor->fed = true;
   return 0;
 }
@@ -205,6 +209,15 @@ static int width(lua_State *L) {
   return 1;
 }
 
+static int size(lua_State *L) {
+  int columns;
+  int rows;
+  if (!line_editor_terminal_size(&columns, &rows)) return 0;
+  lua_pushinteger(L, columns);
+  lua_pushinteger(L, rows);
+  return 2;
+}
+
 static int lock(lua_State *L) {
   int fd = (int)luaL_checkinteger(L, 1);
   int result;
@@ -221,7 +234,8 @@ static int lock(lua_State *L) {
 }
 
 int luaopen_kvserver_editline(lua_State *L) {
-  static const luaL_Reg functions[] = {{"width", width}, {"lock", lock}, {"open", open_editor}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"width", width}, {"size", size}, {"lock", lock}, {"open", open_editor}, {NULL, NULL}};
   line_editor_use_utf8();
   luaL_newlib(L, functions);
   return 1;

@@ -20,25 +20,32 @@ static void restore(void) {
   (void)written;
 }
 
+static const int numbers[] = {SIGTERM, SIGHUP, SIGQUIT, SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+
+enum { SIGNALS_COUNT = sizeof numbers / sizeof numbers[0] };
+
+static struct sigaction before[SIGNALS_COUNT]; /* what each did before */
+
+/* Then it does what it did before: mostly, it ends the process. */
 static void on_signal(int number) {
   restore();
-  raise(number); /* its handler is the default again */
+  for (size_t i = 0; i < SIGNALS_COUNT; i++)
+    if (numbers[i] == number) sigaction(number, &before[i], NULL);
+  raise(number);
 }
 
-static void take_signal(int number) {
-  struct sigaction inherited;
-  if (sigaction(number, NULL, &inherited) != 0 || inherited.sa_handler != SIG_DFL) return;
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+static void take_signal(size_t i) {
+  if (sigaction(numbers[i], NULL, &before[i]) != 0 || before[i].sa_handler == SIG_IGN) return;
+  struct sigaction action = {.sa_handler = on_signal};
   sigemptyset(&action.sa_mask);
-  sigaction(number, &action, NULL);
+  sigaction(numbers[i], &action, NULL);
 }
 
 void terminal_guard_open(int fd) {
-  static const int numbers[] = {SIGTERM, SIGHUP, SIGQUIT, SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
   if (terminal_fd >= 0 || tcgetattr(fd, &found) != 0) return;
   terminal_fd = fd;
-  for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-    take_signal(numbers[i]);
+  for (size_t i = 0; i < SIGNALS_COUNT; i++)
+    take_signal(i);
   atexit(restore);
 }
 

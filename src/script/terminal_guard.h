@@ -3,7 +3,8 @@
 #ifndef KV_SCRIPT_TERMINAL_GUARD_H
 #define KV_SCRIPT_TERMINAL_GUARD_H
 
-/* Remembers how the terminal `fd` is set, once; takes the signals that would end the process and have no handler. */
+/* Remembers how the terminal `fd` is set, once; takes the signals that would end the process, unless they are ignored;
+ * they do afterwards what they did before. */
 void terminal_guard_open(int fd);
 /* From here on it is set otherwise, and `undo` (a constant) is to be written to it when the process ends. */
 void terminal_guard_arm(const char *undo);

@@ -7,6 +7,7 @@ local M = {}
 
 local CELL_MIN <const> = 4
 local WATCH_S_MAX <const> = 86400
+local RW_QUESTION <const> = "Let statements write, and change what the node does? [y/N] "
 
 -- Each takes the session and the words behind it; false: it failed, after it has said why. Some are the prompt's alone.
 local function set_format(session, text)
@@ -47,7 +48,8 @@ local function set_rw(session)
     output.note "statements read only\n"
     return
   end
-  if session.ask and not session.ask "Let statements write, and change what the node does? [y/N] " then return end
+  local granted <const> = session.yes or not session.ask or session.ask(RW_QUESTION)
+  if not granted then return end
   session.rw = true
   output.note "statements may write\n"
 end

@@ -17,13 +17,12 @@ local exit_codes <const> = {
 
 -- SIGINT ends what runs in the node, and then this program; a second one ends it at once, and so does a node that does
 -- not answer.
-local function handle_interrupts(session)
-  local handle <const> = uv.new_signal()
-  local interrupted = false
+local function handle_interrupts(self)
+  local handle <const>, node = uv.new_signal(), self.session.node
   handle:start("sigint", function()
-    if interrupted or not session.node.current then os.exit(EXIT_INTERRUPTED, true) end
-    interrupted = true
-    session.node:cancel()
+    if self.interrupted or not node.current then os.exit(EXIT_INTERRUPTED, true) end
+    self.interrupted = true
+    node:cancel()
     task.spawn(function()
       task.sleep(CANCEL_MS)
       os.exit(EXIT_INTERRUPTED, true)
@@ -36,7 +35,7 @@ end
 local function go_on(self, outcome)
   local code <const> = exit_codes[outcome]
   self.code = math.max(self.code, code)
-  return code == EXIT_DONE or code == EXIT_FAILED and self.keep_going
+  return not self.interrupted and (code == EXIT_DONE or code == EXIT_FAILED and self.keep_going)
 end
 
 local function run_programs(self, programs)
@@ -68,7 +67,7 @@ local function run_input(self)
     if state ~= "incomplete" then
       local code <const> = text
       text = nil
-      if state == "complete" and not go_on(self, run_one(self, code, first)) then return end
+      if state == "complete" and not go_on(self, run_one(self, code, first)) or self.session.over then return end
     end
   end
   if text then go_on(self, run_one(self, text, first)) end -- the node says what it lacks
@@ -79,15 +78,15 @@ end
 -- @tparam table given of kvserver.console.arguments
 -- @treturn integer the exit code
 function M.run(session, given)
-  local interrupts <const> = handle_interrupts(session)
   local self <const> = { session = session, keep_going = given.keep_going, words = given.words, code = EXIT_DONE }
+  local interrupts <const> = handle_interrupts(self)
   if #given.programs > 0 then
     run_programs(self, given.programs)
   else
     run_input(self)
   end
   interrupts:close()
-  return self.code
+  return self.interrupted and EXIT_INTERRUPTED or self.code
 end
 
 return M

@@ -9,7 +9,7 @@ local options = require "kvserver.console.options"
 
 local M = {}
 
-local ANSWER_MS <const> = 2000
+local ANSWER_MS <const> = 1000 -- who types waits for it
 local GAP <const> = 2 -- columns between candidates
 
 -- The longest beginning that all of them share.

@@ -146,8 +146,8 @@ end
 
 local function attach(self, options, timeout_ms)
   self:send { ["do"] = "attach", args = json.array { {
-    version = version, rw = options.rw or false, yes = options.yes or false, user = os.getenv "USER" or "",
-    pid = uv.os_getpid(), terminal = options.terminal or false, limit = not options.no_limit,
+    version = version, rw = options.rw or false, user = os.getenv "USER" or "", pid = uv.os_getpid(),
+    terminal = options.terminal or false, limit = not options.no_limit,
   } } }
   local in_time, about, why = self.attached:wait(timeout_ms)
   if not in_time then
@@ -160,7 +160,7 @@ end
 
 --- Connects and attaches. Waits.
 -- @tparam string path of the socket
--- @tparam[opt] table options `rw`, `yes`, `no_limit`, `terminal` (booleans), `timeout_ms` (5000), `on_print`,
+-- @tparam[opt] table options `rw`, `no_limit`, `terminal` (booleans), `timeout_ms` (5000), `on_print`,
 -- `on_status`, `on_close` (see above; they may also be set later)
 -- @return the connection, a `<close>` value: `about` (what the node says of itself, kept up to date), `path`,
 -- `why_closed` (nil: open); or nil and why not
@@ -193,9 +193,13 @@ function Connection:send(message)
   if not self.why_closed then self.pipe:write(json.encode(message) .. "\n") end
 end
 
+local function is_statement(message)
+  return message["do"] == "eval" or message["do"] == "call"
+end
+
 --- Asks, and waits for the reply.
 -- @tparam table message `do` and what belongs to it, without an id
--- @tparam[opt] number timeout_ms when this is over, the node is told to end it
+-- @tparam[opt] number timeout_ms when this is over, the node is told to end the statement
 -- @treturn ?table the reply: `ok`, `values` (decoded) or `kind`, `message`, `traceback`, `hint`; `ms` in the node,
 -- `round_ms` in all; or nil and why there is none: "timeout", or how the connection ended
 function Connection:request(message, timeout_ms)
@@ -207,7 +211,7 @@ function Connection:request(message, timeout_ms)
   local start <const> = uv.hrtime()
   self:send(message)
   local in_time, reply, why = replied:wait(timeout_ms)
-  if not in_time then
+  if not in_time and is_statement(message) then
     self:cancel()
     replied:wait(CANCEL_MS)
   end

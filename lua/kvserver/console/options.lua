@@ -36,7 +36,7 @@ M.rows = {
   { flag = "-i", key = "interactive", help = "With a prompt, also behind -e and -f, and when input is no terminal" },
   { flag = "-X", key = "no_startup", help = "Without the start-up file ~/.kvserverrc.lua" },
   { flag = "--rw", key = "rw", help = "Let statements write, and change what the node does" },
-  { flag = "--yes", key = "yes", help = "Do what is dangerous without asking" },
+  { flag = "--yes", key = "yes", help = "Answer yes to what \\rw and admin scripts ask" },
   { flag = "--timeout", key = "timeout_s", argument = "SECONDS", parse = seconds, environment = "KVSERVER_TIMEOUT",
     help = "How long a statement may take before it is cancelled (default: no limit), and the node to answer at first "
       .. "(default: 5)" },

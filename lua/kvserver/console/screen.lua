@@ -18,12 +18,8 @@ Screen.__index = Screen
 
 -- What is typed while nobody reads stays with the terminal.
 function Screen:read(prompt)
-  self.stdin:read_start(function(failed, data)
-    if data then
-      self.editor:feed(data)
-    elseif not failed or data == nil then
-      self.editor:feed "\4" -- the terminal is gone
-    end
+  self.stdin:read_start(function(_, data)
+    self.editor:feed(data) -- nil: the terminal is gone
   end)
   local line <const>, why = self.editor:read(prompt)
   self.stdin:read_stop()
@@ -42,17 +38,12 @@ function Screen:add_history(text)
   self.editor:add_history(text)
 end
 
-local function size(self)
-  local columns <const>, rows = self.stdin:get_winsize()
-  return columns and columns > 0 and columns or COLUMNS_DEFAULT, rows and rows > 0 and rows or ROWS_DEFAULT
+function Screen.columns()
+  return (editline.size()) or COLUMNS_DEFAULT
 end
 
-function Screen:columns()
-  return (size(self))
-end
-
-function Screen:rows()
-  return select(2, size(self))
+function Screen.rows()
+  return select(2, editline.size()) or ROWS_DEFAULT
 end
 
 function Screen:close()

@@ -4,8 +4,8 @@
 -- What a script finds beside the libraries: the commands of the node that the console is attached to as functions
 -- (`status()`, `raft.transfer "n2"`, `kv.get "a"`), `eval(code, ...)`, which runs in that node, `connect(target)`,
 -- which gives the same of another node as a table (a `<close>` value), `nodes()`, the nodes of this machine,
--- `show(value)`, which shows a value as the console does, `about` (what the node says of itself: `about.id`), `arg`.
--- What it returns is shown.
+-- `show(value)`, which shows a value as the console does, `confirm(question)`, which is true when the answer is yes,
+-- `about` (what the node says of itself: `about.id`), `arg`. What it returns is shown.
 local connection = require "kvserver.console.connection"
 local decode = require "kvserver.console.decode"
 local encode = require "kvserver.console.node.encode"
@@ -64,12 +64,24 @@ local function nodes()
   return setmetatable(found, { columns = NODE_COLUMNS })
 end
 
+-- Asks whoever sits at the terminal; --yes has answered.
+local function confirm(session)
+  return function(question)
+    if session.yes then return true end
+    local file <close> = io.open("/dev/tty", "r+")
+    if not file then error(question .. " Nobody is there to answer: say --yes", 2) end
+    file:write(question, " [y/N] ")
+    file:flush()
+    return (file:read "l" or ""):lower():find "^%s*y" ~= nil
+  end
+end
+
 local function environment(session, name, words, rw)
   local options <const> = { rw = rw, timeout_ms = session.timeout_s and session.timeout_s * 1000 }
   local globals <const> = remote.commands(session.node, options)
   globals.arg = table.move(words, 1, #words, 1, { [0] = name })
   globals.show, globals.print, globals.connect, globals.nodes = show(session), print_line, connect(options), nodes
-  globals.about = session.node.about
+  globals.about, globals.confirm = session.node.about, confirm(session)
   return setmetatable(globals, { __index = _G })
 end
 

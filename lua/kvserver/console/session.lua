@@ -21,14 +21,11 @@ Session.__index = Session
 
 -- What statements print.
 function Session:printed(value)
-  local text = type(value) == "string" and value or render.value(value, self.style)
-  if self.style.terminal then text = escape.text(text, true) end
-  if not text:find "\n$" then text = text .. "\n" end
-  if FOR_PROGRAMS[self.style.format] then
-    output.note(text)
-  else
-    output.result(text)
-  end
+  local text <const> = type(value) == "string" and value or render.value(value, self.style)
+  local to_stderr <const> = FOR_PROGRAMS[self.style.format]
+  local to_terminal <const> = to_stderr and self.stderr_terminal or not to_stderr and self.style.terminal
+  local write <const> = to_stderr and output.note or output.result
+  write((to_terminal and escape.text(text, true) or text):gsub("\n?$", "\n", 1))
 end
 
 --- Shows one value.
@@ -45,12 +42,10 @@ end
 --- Says what is wrong, on standard error.
 -- @tparam string text
 function Session:complain(text)
-  text = self.style.terminal and escape.text(text, true) or text
-  if self.style.terminal then
-    output.note(self.style.colour and RED .. text .. NORMAL .. "\n" or text .. "\n")
-  else
-    output.note("kvserver: " .. text .. "\n")
-  end
+  if not self.prompting then text = "kvserver: " .. text end
+  if self.stderr_terminal then text = escape.text(text, true) end
+  if self.stderr_terminal and self.style.colour then text = RED .. text .. NORMAL end
+  output.note(text .. "\n")
 end
 
 --- Says how a statement failed.
@@ -61,7 +56,8 @@ function Session:complain_of(reply)
     for _, key in ipairs { "kind", "message", "traceback", "hint" } do
       if type(reply[key]) == "string" then error_object[key] = reply[key] end
     end
-    return output.note(json.encode(error_object) .. "\n")
+    local text <const> = json.encode(error_object)
+    return output.note((self.stderr_terminal and escape.text(text) or text) .. "\n")
   end
   local lines <const> = { tostring(reply.message) }
   if type(reply.hint) == "string" then lines[#lines + 1] = reply.hint end
@@ -107,12 +103,15 @@ end
 
 --- Makes one.
 -- @param node of kvserver.console.connection
--- @tparam table settings `format`; `terminal` (true: results go to one), `colour`, `columns` (its width); `timeout_s`;
--- `rw`; `page` (a function that may take a long text, and then returns true)
--- @return the session: `style` (as of kvserver.console.render), `timing`, `rw` and `timeout_s` may be changed
+-- @tparam table settings `format`; `terminal` (true: results go to one), `colour`, `columns` (its width);
+-- `stderr_terminal` (true: all else goes to one); `timeout_s`; `rw`; `yes` (true: nothing is asked)
+-- @return the session: `style` (as of kvserver.console.render), `timing` and `rw` may be changed; `page` may be set to
+-- a function that takes a text and returns true when it has shown it, `ask` to one that asks and returns whether it was
+-- yes, `prompting` to true: messages need not say from whom they are
 function M.new(node, settings)
   local self <const> = setmetatable({
-    timeout_s = settings.timeout_s, rw = settings.rw or false, page = settings.page, timing = false,
+    timeout_s = settings.timeout_s, rw = settings.rw or false, yes = settings.yes or false, timing = false,
+    stderr_terminal = settings.stderr_terminal or false, prompting = false,
     style = {
       format = settings.format or "auto", terminal = settings.terminal or false, colour = settings.colour or false,
       columns = settings.columns, thousands = settings.terminal or false,

@@ -1,6 +1,7 @@
 --- Which node the console attaches to: from a TARGET to the path of an admin socket, and the nodes that there are on
 -- this machine.
 local admin_client = require "kvserver.admin_client"
+local files = require "kvserver.files"
 local options = require "kvserver.options"
 local uv = require "luv"
 
@@ -8,6 +9,8 @@ local M = {}
 
 local PATH_BYTES_MAX <const> = 107 -- what the address of a Unix socket has room for
 local PING_MS <const> = 1000
+local PROGRAM <const> = "kvserver" -- as the system calls its processes
+local LISTENING <const> = 0x10000 -- a flag in /proc/net/unix
 
 --- Kinds of failure, as exit codes.
 M.USAGE, M.NO_NODE = 2, 3
@@ -57,13 +60,31 @@ function M.resolve(target)
   return path
 end
 
--- The paths of sockets that somebody listens on, as they were bound.
-local function bound_paths()
+-- The inodes of the sockets of all processes of this program whose descriptors this user may see: a set of texts.
+local function own_sockets()
+  local inodes <const> = {}
+  for _, pid in ipairs(files.names "/proc") do
+    local comm <close> = pid:find "^%d" and io.open(("/proc/%s/comm"):format(pid)) or nil
+    if comm and comm:read "l" == PROGRAM then
+      for _, fd in ipairs(files.names(("/proc/%s/fd"):format(pid))) do
+        local link <const> = uv.fs_readlink(("/proc/%s/fd/%s"):format(pid, fd))
+        local inode <const> = link and link:match "^socket:%[(%d+)%]$"
+        if inode then inodes[inode] = true end
+      end
+    end
+  end
+  return inodes
+end
+
+-- The paths of sockets that a node may listen on, as they were bound: those of processes of this program, and those
+-- that are called as admin sockets are.
+local function candidates()
   local file <close> = io.open "/proc/net/unix"
-  local paths, seen = {}, {}
+  local inodes <const>, paths, seen = own_sockets(), {}, {}
   for line in file and file:lines() or function() end do
-    local flags, path <const> = line:match "^%x+: %x+ %x+ (%x+) %x+ %x+ +%d+ (/.+)$"
-    if path and tonumber(flags, 16) & 0x10000 ~= 0 and not seen[path] then
+    local flags <const>, inode, path = line:match "^%x+: %x+ %x+ (%x+) %x+ %x+ +(%d+) (/.+)$"
+    local listens <const> = path and tonumber(flags, 16) & LISTENING ~= 0
+    if listens and not seen[path] and (inodes[inode] or path:find "/admin%.sock$") then
       seen[path] = true
       paths[#paths + 1] = path
     end
@@ -81,16 +102,11 @@ local function ping(path)
   return answer
 end
 
---- The nodes of this machine whose sockets this user may use: sockets called admin.sock that a node answers on. Waits.
--- @tparam[opt] function wanted which other paths are asked, too: a path -> boolean
+--- The nodes of this machine whose admin sockets this user may use. Waits.
 -- @treturn {table,...} what each says to `ping` (id, pid, ...), and its `path`; by path
-function M.nodes(wanted)
+function M.nodes()
   local found <const> = {}
-  for _, path in ipairs(bound_paths()) do
-    if path:find "/admin%.sock$" or path:find "kvserver" or wanted and wanted(path) then
-      found[#found + 1] = ping(path)
-    end
-  end
+  for _, path in ipairs(candidates()) do found[#found + 1] = ping(path) end
   return found
 end
 

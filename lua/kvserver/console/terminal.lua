@@ -92,7 +92,7 @@ end
 -- whatever the node does.
 local function on_interrupt(self)
   if self.watching then self.watching:set() end
-  if not self.running then return end
+  if not self.session.node.current then return end -- a pager has the terminal, or nobody
   if self.cancelled then
     output.note "\nleft; what ran is cancelled if the node still hears it\n"
     os.exit(EXIT_INTERRUPTED, true)
@@ -103,7 +103,7 @@ local function on_interrupt(self)
 end
 
 local function run_statement(self, code)
-  self.running, self.cancelled = true, false
+  self.cancelled = false
   self.session.style.columns = self.screen:columns()
   local outcome
   if code:find "^%s*[\\?]" then
@@ -112,7 +112,6 @@ local function run_statement(self, code)
     outcome = self.session:evaluate { code = code, chunk = "=console", line = 1 }
     self.session.latest = code
   end
-  self.running = false
   return outcome
 end
 
@@ -194,6 +193,7 @@ function M.run(session, given, options)
     local code <const> = batch.run(session, given)
     if code ~= EXIT_DONE and not given.keep_going then return code end
   end
+  session.prompting = true
   local self <const> = open(session, given)
   watch_node(self, options)
   local interrupts <const> = uv.new_signal()

@@ -144,15 +144,21 @@ describe("a target", function()
   it("is a data directory whose node runs, or a socket", function()
     local dir <close> = directory.new()
     local node <close> = process.spawn { args = { process.self(), "--data", dir.path, "--listen", "127.0.0.1:0" } }
+    local named <close> = process.spawn {
+      args = {
+        process.self(), "--memory", "--id", "n7", "--listen", "127.0.0.1:0", "--admin-socket", dir.path .. "/s",
+      },
+    }
     node:wait_line("ready", 10000)
+    named:wait_line("ready", 10000)
     assert.equal(dir.path .. "/admin.sock", target.resolve(dir.path))
     assert.equal(dir.path .. "/admin.sock", target.resolve(dir.path .. "/"))
     assert.equal(dir.path .. "/admin.sock", target.resolve(dir.path .. "/admin.sock"))
-    local found
+    local found <const> = {}
     for _, other in ipairs(target.nodes()) do
-      if other.path == dir.path .. "/admin.sock" then found = other end
+      if other.path:sub(1, #dir.path) == dir.path then found[other.id] = other.pid end
     end
-    assert.same({ "n1", node.pid }, { found.id, found.pid })
+    assert.same({ n1 = node.pid, n7 = named.pid }, found)
   end)
 
   it("is refused with the reason", function()
