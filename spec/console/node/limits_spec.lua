@@ -65,6 +65,9 @@ describe("a statement without end", function()
     ["a coroutine that catches errors"] = [[
       coroutine.wrap(function() while true do pcall(function() while true do end end) end end)()]],
     ["a coroutine that waits for the node"] = "coroutine.wrap(function() while true do kv.get('a') end end)()",
+    ["a replacement"] = "return (('x'):gsub('x', function() while true do end end))",
+    ["a pattern that goes back and tries again"] = "return (('x'):rep(100000):find('.-.-.-.-.-y'))",
+    ["patterns in a long text"] = "while true do local _ = ('x '):rep(30000):gsub('%w+%s*$', '') end",
     ["a comparator"] = "table.sort({ 1, 2, 3 }, function() while true do end end)",
     ["a comparator that waits for the node"] = [[
       table.sort({ 1, 2, 3 }, function(a, b) while true do kv.get('a') end end)]],
@@ -86,13 +89,12 @@ describe("a statement without end", function()
   end
 
   local stopped <const> = {
-    ["in a replacement"] = "return (('x'):gsub('x', function() while true do end end))",
     ["in a reader of load"] = "load(function() while true do end end)",
     ["with a close handler that does not end either"] = [[
       local _ <close> = setmetatable({}, { __close = function() while true do end end })
-      return (('x'):gsub('x', function() while true do end end))]],
-    ["in a coroutine below a replacement"] = [[
-      return (('x'):gsub('x', function() coroutine.wrap(function() while true do end end)() end))]],
+      load(function() while true do end end)]],
+    ["in a coroutine below a reader of load"] = [[
+      load(function() coroutine.wrap(function() while true do end end)() end)]],
     ["in closing a coroutine"] = [[
       local co = coroutine.create(function()
         local _ <close> = setmetatable({}, { __close = function() while true do end end })
@@ -166,6 +168,17 @@ describe("a statement that wants all memory", function()
     end)
   end
 
+  it("gives it back when its console goes, though nothing else allocates", function()
+    collectgarbage()
+    local before <const> = loop.memory_bytes()
+    collectgarbage "stop"
+    local _ <close> = setmetatable({}, { __close = function() collectgarbage "restart" end })
+    c:eval("hoard = {} while true do hoard[#hoard + 1] = ('x'):rep(100000) .. #hoard end")
+    assert.is_true(loop.memory_bytes() - before > 16 << 20)
+    c:close()
+    wait_until(function() return loop.memory_bytes() - before < 4 << 20 end)
+  end)
+
   it("does not get it by catching errors", function()
     local beat <close> = pulse()
     local reply <const> = c:eval("hoard = {} while true do pcall(function() hoard[#hoard + 1] = { 'x' } end) end")
@@ -197,7 +210,7 @@ describe("a console that does not read", function()
     c:stop_reading()
     local id <const> = c:begin("for i = 1, 200 do print(i, ('x'):rep(10000)) end")
     task.sleep(20)
-    c:go_on_reading()
+    c:read()
     assert.is_true(c:answer(id).ok)
     assert.equal(200, #c:printed())
     assert.equal("200\tx", c:printed()[200]:sub(1, 5))
