@@ -144,12 +144,12 @@ describe("a target", function()
   it("is a data directory whose node runs, or a socket", function()
     local dir <close> = directory.new()
     local node <close> = process.spawn { args = { process.self(), "--data", dir.path, "--listen", "127.0.0.1:0" } }
+    node:wait_line("ready", 10000)
     local named <close> = process.spawn {
       args = {
         process.self(), "--memory", "--id", "n7", "--listen", "127.0.0.1:0", "--admin-socket", dir.path .. "/s",
       },
     }
-    node:wait_line("ready", 10000)
     named:wait_line("ready", 10000)
     assert.equal(dir.path .. "/admin.sock", target.resolve(dir.path))
     assert.equal(dir.path .. "/admin.sock", target.resolve(dir.path .. "/"))
