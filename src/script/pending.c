@@ -102,7 +102,7 @@ void script_check_wait(lua_State *L) {
   if (vm->limits != NULL && !task_can_yield(vm, L))
     luaL_error(
         L,
-        "cannot wait here: below a function of C that calls back (gsub, load), or in a __close of what is cancelled");
+        "cannot wait here: below a function of C that calls back (load), or in a __close of what is cancelled");
   if (vm->nesting >= WAIT_NESTING_MAX && !task_can_yield(vm, L))
     luaL_error(L, "too many waits inside each other (%d): wait in a task, not in a coroutine or callback of its own",
                WAIT_NESTING_MAX);

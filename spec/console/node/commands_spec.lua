@@ -216,9 +216,11 @@ describe("commands of the console", function()
     wait_until(function() return level() == "warn" end)
     values_of(c:eval("log.level('error', { for_ = '30ms' })"))
     values_of(c:eval("config.set('log_level', 'error')")) -- what somebody says meanwhile stays
-    values_of(c:eval("log.level('error', { for_ = '1ms' })"))
+    values_of(c:eval("fault.link('n2', { for_ = '60ms' })"))
     wait_until(function() return w.log.written[#w.log.written].event == "undone" end)
     assert.equal("error", level())
+    values_of(c:eval("log.level('debug', { for_ = '1m' }) log.level('warn', { for_ = '1ms' })"))
+    wait_until(function() return level() == "error" end) -- not what the first one of them set
   end)
 
   it("remember who wrote", function()
@@ -248,6 +250,10 @@ describe("commands of the console", function()
     assert.same({ event = "fault", fields = { session = 1, user = "me", fault = "fault.link n2", for_ms = 50 } },
       w.log.written[#w.log.written])
     wait_until(function() return not values_of(c:eval("fault.get().links.n2.cut")) end)
+    values_of(c:eval("fault.link('n2', { cut = true, for_ = '1ms' }) fault.link('n2', { cut = true })"))
+    values_of(c:eval("fault.hold('n3', { for_ = '20ms' })"))
+    wait_until(function() return not values_of(c:eval("fault.get().links.n3.held")) end)
+    assert.is_true(values_of(c:eval("fault.get().links.n2.cut"))) -- the later use counts
     values_of(c:eval("fault.hold('n3') fault.link('n2', { delay_ms = 3 })"))
     assert.same({ true, 3 }, { values_of(c:eval("fault.get().links.n3.held, fault.get().links.n2.delay_ms")) })
     assert.equal(2, values_of(c:eval("fault.heal()")))

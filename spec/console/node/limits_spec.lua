@@ -65,6 +65,9 @@ describe("a statement without end", function()
     ["a coroutine that catches errors"] = [[
       coroutine.wrap(function() while true do pcall(function() while true do end end) end end)()]],
     ["a coroutine that waits for the node"] = "coroutine.wrap(function() while true do kv.get('a') end end)()",
+    ["a replacement"] = "return (('x'):gsub('x', function() while true do end end))",
+    ["a pattern that goes back and tries again"] = "return (('x'):rep(100000):find('.-.-.-.-.-y'))",
+    ["patterns in a long text"] = "while true do local _ = ('x '):rep(30000):gsub('%w+%s*$', '') end",
     ["a comparator"] = "table.sort({ 1, 2, 3 }, function() while true do end end)",
     ["a comparator that waits for the node"] = [[
       table.sort({ 1, 2, 3 }, function(a, b) while true do kv.get('a') end end)]],
@@ -86,13 +89,12 @@ describe("a statement without end", function()
   end
 
   local stopped <const> = {
-    ["in a replacement"] = "return (('x'):gsub('x', function() while true do end end))",
     ["in a reader of load"] = "load(function() while true do end end)",
     ["with a close handler that does not end either"] = [[
       local _ <close> = setmetatable({}, { __close = function() while true do end end })
-      return (('x'):gsub('x', function() while true do end end))]],
-    ["in a coroutine below a replacement"] = [[
-      return (('x'):gsub('x', function() coroutine.wrap(function() while true do end end)() end))]],
+      load(function() while true do end end)]],
+    ["in a coroutine below a reader of load"] = [[
+      load(function() coroutine.wrap(function() while true do end end)() end)]],
     ["in closing a coroutine"] = [[
       local co = coroutine.create(function()
         local _ <close> = setmetatable({}, { __close = function() while true do end end })

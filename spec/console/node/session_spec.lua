@@ -103,6 +103,8 @@ describe("a session", function()
     local reply <const> = c:eval("kv.put('a', '1')")
     assert.same({ "refused", "console:1: kv.put: this console only reads: start it with --rw, or type \\rw, to let it "
       .. "write" }, { reply.kind, reply.message })
+    assert.is_true(c:ask { ["do"] = "eval", code = "kv.put('a', '0')", rw = true }.ok)
+    assert.equal("refused", c:ask({ ["do"] = "eval", code = "kv.put('a', '0')", rw = false }).kind)
     assert.same({ true }, c:ask { ["do"] = "rw", on = true }.values)
     assert.is_true(c:eval("kv.put('a', '1')").ok)
     assert.same({ "1" }, c:eval("kv.get('a')").values)

@@ -4,16 +4,15 @@
 --     local environment = standard.new()
 --
 -- There is no io, debug, package, require, dofile, loadfile; os tells the time and no more. Nothing here runs long
--- inside C, where nothing can interrupt it: what takes a text or a list has a limit that its error names. A pattern on
--- a text within the limit can still take long, when its repetitions match the same bytes in many ways ("(.-).-(.-)b").
--- There are no finalizers: they would run where nothing interrupts them, whenever the collector pleases.
+-- inside C, where nothing can interrupt it: patterns that may are matched in Lua, lists are sorted there by functions
+-- of the statement's own, and what is left has a limit that its error names. There are no finalizers: they would run
+-- where nothing interrupts them, whenever the collector pleases.
 local passing = require "kvserver.coroutine"
+local text = require "kvserver.console.node.text"
 
 local M = {}
 
 --- Limits of one call.
-M.PATTERN_SUBJECT_BYTES_MAX = 65536
-M.PLAIN_SUBJECT_BYTES_MAX = 1 << 20
 M.REPEATED_BYTES_MAX = 4 << 20
 M.SORTED_ITEMS_MAX = 100000
 M.MOVED_ITEMS_MAX = 1000000
@@ -26,40 +25,20 @@ end
 
 -- ---- strings ----
 
-local function check_subject(name, subject, max)
-  if (type(subject) == "string" or type(subject) == "number") and #tostring(subject) > max then
-    error(("string.%s: a text of up to %d bytes, which is what the console lets it look at: take pieces with sub")
-      :format(name, max), 3)
-  end
-end
-
-local function matching(name)
-  local f <const> = string[name]
-  return function(subject, ...)
-    check_subject(name, subject, M.PATTERN_SUBJECT_BYTES_MAX)
-    return f(subject, ...)
-  end
-end
-
-local function find(subject, pattern, init, plain)
-  check_subject("find", subject, plain and M.PLAIN_SUBJECT_BYTES_MAX or M.PATTERN_SUBJECT_BYTES_MAX)
-  return string.find(subject, pattern, init, plain)
-end
-
 -- What is too long for the node's memory fails as it would, without being made.
-local function rep(text, count, separator)
-  local bytes <const> = #tostring(text) + #tostring(separator or "")
+local function rep(piece, count, separator)
+  local bytes <const> = #tostring(piece) + #tostring(separator or "")
   local times <const> = math.tointeger(tonumber(count))
   if times and times > 0 and bytes > 0 and times > M.REPEATED_BYTES_MAX // bytes then
     error(("not enough memory: string.rep makes up to %d bytes in a console"):format(M.REPEATED_BYTES_MAX), 2)
   end
-  return string.rep(text, count, separator)
+  return string.rep(piece, count, separator)
 end
 
 local function new_string()
   local library <const> = copy(string, "byte char format len lower pack packsize reverse sub unpack upper")
-  for _, name in ipairs { "gmatch", "gsub", "match" } do library[name] = matching(name) end
-  library.find, library.rep = find, rep
+  library.find, library.match, library.gmatch, library.gsub = text.find, text.match, text.gmatch, text.gsub
+  library.rep = rep
   return library
 end
 

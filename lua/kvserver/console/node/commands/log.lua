@@ -12,7 +12,7 @@ local function level(context, wanted, how)
   how = arguments.fields("log.level", how == nil and {} or how, { for_ = "string" })
   local for_ms <const> = how.for_ and arguments.duration("log.level", how.for_)
   local config <const>, console = context.config, context.console
-  console.undo:cancel "log_level" -- so that what comes back is what was there before all of it
+  console.undo:now "^log_level$" -- what comes back in the end is what was there before all of it
   local old <const> = config.log_level
   local function set(to)
     config.log_level = to
