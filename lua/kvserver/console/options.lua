@@ -49,7 +49,7 @@ M.rows = {
 M.by_flag = {}
 for _, row in ipairs(M.rows) do M.by_flag[row.flag] = row end
 
--- Words in lines of up to `width` columns behind `indent` blanks, but for the first line, which stands behind something.
+-- Words in lines of up to `width` columns behind `indent` blanks; the first line stands behind something else.
 local function wrap(text, width, indent)
   local lines, used = { "" }, 0
   for word in text:gmatch "%S+" do
