@@ -37,6 +37,30 @@ describe("files", function()
     assert.same({}, files.list(dir.path .. "/nowhere"))
   end)
 
+  it("sums up the sizes of files in a directory and below it", function()
+    local dir <close> = directory.new()
+    files.make_directory(dir.path .. "/below")
+    dir:write("a", "12345")
+    dir:write("below/b", "123")
+    assert.equal(8, files.tree_bytes(dir.path))
+    assert.equal(0, files.tree_bytes(dir.path .. "/nowhere"))
+  end)
+
+  it("leaves nothing behind in the registry, however often it lists", function()
+    local dir <close> = directory.new()
+    dir:write("a", "")
+    local function registered()
+      local count = 0
+      for _ in pairs(debug.getregistry()) do count = count + 1 end
+      return count
+    end
+    files.list(dir.path)
+    local before <const> = registered()
+    for _ = 1, 100 do files.list(dir.path) end
+    collectgarbage()
+    assert.is_true(registered() - before < 10)
+  end)
+
   it("removes a file, too", function()
     local dir <close> = directory.new()
     dir:write("file", "x")

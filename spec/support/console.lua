@@ -29,7 +29,8 @@ local function take(self, line)
   end
 end
 
-local function read(self)
+--- Begins to read what comes.
+function Console:read()
   local input = ""
   self.pipe:read_start(function(_, data)
     if not data then
@@ -64,7 +65,7 @@ end
 -- @return the console, a `<close>` value
 function M.attach(path, about)
   local self <const> = M.connect(path)
-  read(self)
+  self:read()
   self:write { ["do"] = "attach", args = json.array { about or { rw = false } } }
   self:wait(function() return self.greeting end)
   return self
@@ -131,11 +132,6 @@ end
 --- Stops reading: what the node sends stays on the way.
 function Console:stop_reading()
   self.pipe:read_stop()
-end
-
---- Reads again.
-function Console:go_on_reading()
-  read(self)
 end
 
 --- Goes.

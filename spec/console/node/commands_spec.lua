@@ -279,6 +279,13 @@ describe("commands of a console at a node without a leader", function()
     w.cluster:crash "n1"
     w.cluster:crash "n2"
     wait_until(function() return values_of(c:eval("status().leader_id")) == "" end)
+    local function told() -- what consoles hear without asking
+      local last
+      for _, event in ipairs(c.events) do last = event.event == "status" and event or last end
+      return last
+    end
+    wait_until(function() return told() and told().leader_id == "" end)
+    assert.same({ "n3", "integer" }, { told().id, math.type(told().term) })
     local all <const> = values_of(c:eval("status('all')"))
     assert.same({ "n1", "n2", "n3" }, { all[1].id, all[2].id, all[3].id })
     assert.matches("^connect: ", all[1].answer)

@@ -4,6 +4,7 @@ local cluster = require "kvserver.cluster"
 local console = require "spec.support.console"
 local datagram_probe = require "datagram_probe"
 local directory = require "spec.support.directory"
+local httpclient = require "kvserver.httpclient"
 local process = require "kvserver.process"
 local task = require "kvserver.task"
 local uv = require "luv"
@@ -87,6 +88,36 @@ describe("node.restart", function()
     assert.equal("refused", c:eval("node.restart()").kind)
     c:ask { ["do"] = "rw", on = true }
     assert.matches("part of another program", c:eval("node.restart()").message, 1, true)
+  end)
+
+  it("ends with 1 when there is no program any more", function()
+    local dir <close> = directory.new()
+    local path <const> = dir.path .. "/program"
+    assert(uv.fs_copyfile(process.self(), path))
+    local node <close> = process.spawn { args = { path, "--data", "data", "--listen", "127.0.0.1:0" }, cwd = dir.path }
+    node:wait_line(READY, WAIT_MS)
+    local c <close> = console.attach(dir.path .. "/data/admin.sock", { rw = true })
+    assert(uv.fs_unlink(path))
+    c:eval("node.restart()")
+    local result <const> = assert(node:wait(WAIT_MS))
+    assert.equal(1, result.code)
+    assert.matches("kvserver: cannot start anew: " .. path .. ": No such file or directory", result.stderr, 1, true)
+  end)
+
+  it("gives way to a signal that comes meanwhile", function()
+    local dir <close> = directory.new()
+    local node <close>, address = start(dir)
+    local c <close> = console.attach(dir.path .. "/data/admin.sock", { rw = true })
+    -- A read that waits for an index far ahead holds the stop up for its whole grace.
+    local waiting <close> = httpclient.open { host = address:match("^(.+):"), port = 7001 }
+    waiting:start { target = "/kv/k?min_index=1000000" }
+    local asker <close> = client.connect("http://" .. address)
+    assert.is_true(asker:healthz().ok)
+    c:eval("node.restart()")
+    wait_until(function() return c.ended end)
+    node:kill("sigterm")
+    assert.equal(0, assert(node:wait(WAIT_MS)).code)
+    assert.equal(1, select(2, node.stdout:gsub(READY, "")))
   end)
 
   it("runs the program that is at the path by then", function()

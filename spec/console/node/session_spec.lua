@@ -99,6 +99,22 @@ describe("a session", function()
     assert.same({ 1 }, c:eval("1").values)
   end)
 
+  it("takes statements of up to 1 MiB, and ends at longer ones", function()
+    assert.same({ 7 }, c:eval(("-"):rep(2) .. ("x"):rep(1000000) .. "\nreturn 7").values)
+    c:begin(("x"):rep(1 << 20))
+    wait_until(function() return c.ended end)
+    assert.matches("a line has up to 1048576 bytes", c.greeting.err_msg, 1, true)
+  end)
+
+  it("is none for what does not say who it is, nor a second one of a connection", function()
+    local stranger <close> = console.connect(w.path)
+    stranger:read()
+    stranger:write { ["do"] = "attach", args = json.array { 7 } }
+    stranger:wait(function() return stranger.greeting end)
+    assert.equal("attach: expected an object that says who attaches", stranger.greeting.err_msg)
+    assert.equal("refused", c:ask({ ["do"] = "attach", args = json.array { { rw = true } } }).kind)
+  end)
+
   it("writes only when it may", function()
     local reply <const> = c:eval("kv.put('a', '1')")
     assert.same({ "refused", "console:1: kv.put: this console only reads: start it with --rw, or type \\rw, to let it "
