@@ -100,9 +100,8 @@ void script_check_wait(lua_State *L) {
   if (io_loop_in_turn(vm->loop))
     luaL_error(L, "cannot wait inside a libuv callback: start a task there (task.spawn) and wait in it");
   if (vm->limits != NULL && !task_can_yield(vm, L))
-    luaL_error(
-        L,
-        "cannot wait here: below a function of C that calls back (load), or in a __close of what is cancelled");
+    luaL_error(L,
+               "cannot wait here: below a function of C that calls back (load), or in a __close of what is cancelled");
   if (vm->nesting >= WAIT_NESTING_MAX && !task_can_yield(vm, L))
     luaL_error(L, "too many waits inside each other (%d): wait in a task, not in a coroutine or callback of its own",
                WAIT_NESTING_MAX);
