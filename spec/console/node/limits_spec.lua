@@ -168,6 +168,17 @@ describe("a statement that wants all memory", function()
     end)
   end
 
+  it("gives it back when its console goes, though nothing else allocates", function()
+    collectgarbage()
+    local before <const> = loop.memory_bytes()
+    collectgarbage "stop"
+    local _ <close> = setmetatable({}, { __close = function() collectgarbage "restart" end })
+    c:eval("hoard = {} while true do hoard[#hoard + 1] = ('x'):rep(100000) .. #hoard end")
+    assert.is_true(loop.memory_bytes() - before > 16 << 20)
+    c:close()
+    wait_until(function() return loop.memory_bytes() - before < 4 << 20 end)
+  end)
+
   it("does not get it by catching errors", function()
     local beat <close> = pulse()
     local reply <const> = c:eval("hoard = {} while true do pcall(function() hoard[#hoard + 1] = { 'x' } end) end")

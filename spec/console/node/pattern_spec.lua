@@ -43,7 +43,7 @@ describe("patterns in Lua", function()
   }
   for _, case in ipairs(cases) do
     local subject <const>, p <const> = case[1], case[2]
-    it(("do %q in %q as the library does"):format(p, subject), function()
+    it(("do '%s' in '%s' as the library does"):format(p, subject):gsub("[^ -~]", "?") .. "", function()
       local function match(s, q)
         local m <const> = pattern.matcher(q, s)
         local first <const>, last = m:search(1)

@@ -89,6 +89,7 @@ describe("a session", function()
       { { ["do"] = "eval", code = "1", line = 0 }, "line: expected" },
       { { ["do"] = "eval", code = "1", chunk = {} }, "chunk: expected" },
       { { ["do"] = "call", name = "reboot" }, "no command is called" }, { { ["do"] = "rw" }, "on: expected" },
+      { { ["do"] = "call", name = "kv.get", args = 7 }, "args: expected an array" },
     }
     for _, case in ipairs(cases) do
       local reply <const> = c:ask(case[1])

@@ -133,9 +133,10 @@ function verbs.call(self, request)
   local command <const> = environment.command(self.environment_commands, request.name)
   if not command then return self:refuse(request.id, ("name: no command is called %q"):format(request.name)) end
   if self.running then return self:refuse(request.id, "busy: another statement of this console runs") end
+  local ok <const>, arguments = pcall(encode.decode, request.args)
+  if not ok then return self:refuse(request.id, arguments) end
   set_writing(self, request)
   start(self, request.id, request.name, function()
-    local arguments <const> = encode.decode(request.args)
     return statement.run(function() return command(table.unpack(arguments, 1, arguments.n)) end, self.context)
   end)
 end

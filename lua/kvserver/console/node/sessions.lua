@@ -24,6 +24,8 @@ local TIDY_BYTES <const> = 256 << 10
 
 local STATUS_MS <const> = 200 -- how often it is looked whether the node's role changed
 
+local COLLECT_NS <const> = 2000000 -- of each of these looks goes to the collector
+
 local Sessions = {}
 Sessions.__index = Sessions
 
@@ -32,9 +34,22 @@ local function identity(self)
   return { id = self.config.id, role = status.role, term = status.term, leader_id = status.leader_id }
 end
 
+-- What consoles left is collected in pieces: the node itself hardly allocates, so the collector would not get to it for
+-- hours. Until a whole cycle is over behind the last one of them.
+local function tidy(self)
+  local end_ns <const> = uv.hrtime() + COLLECT_NS
+  repeat
+    if collectgarbage "step" then
+      if self.count == 0 then self.timer:stop() end
+      return
+    end
+  until uv.hrtime() >= end_ns
+end
+
 local function look(self)
   local now <const> = identity(self)
   for one in pairs(self.attached) do one:tell(now) end
+  tidy(self)
 end
 
 local function first_came(self)
@@ -42,7 +57,7 @@ local function first_came(self)
     M.strings_limited = true
     loop.limit_strings(standard.string_methods)
   end
-  self.memory_bytes = loop.memory_bytes()
+  self.memory_bytes = self.memory_bytes or loop.memory_bytes()
   self.timer:start(STATUS_MS, STATUS_MS, function() look(self) end)
 end
 
@@ -87,7 +102,6 @@ function Sessions:detach(attached)
   if not self.attached[attached] then return end
   self.attached[attached] = nil
   self.count = self.count - 1
-  if self.count == 0 then self.timer:stop() end
   attached:close()
 end
 
