@@ -27,15 +27,19 @@ local function fail(format, ...)
   error(format:format(...), 0)
 end
 
--- Waits for a condition, which may raise while a node is away; the last thing that was wrong ends the wait.
+-- Waits for a condition: a function that returns a true value; or nil, what is wrong, and true when that will not
+-- change. It may raise while a node is away.
 local function wait(what, timeout_ms, condition)
-  local why = "it takes too long"
+  local why, hopeless = "it takes too long", false
   local function holds()
-    local ok <const>, result, problem = pcall(condition)
+    local ok <const>, result, problem, for_good = pcall(condition)
     why = not ok and tostring(result) or problem or why
-    return ok and result or nil
+    hopeless = ok and not result and for_good
+    return ok and result or hopeless
   end
-  return task.wait_until(holds, timeout_ms) or fail("%s: not after %d s: %s", what, timeout_ms // 1000, why)
+  local result <const> = task.wait_until(holds, timeout_ms)
+  if hopeless then fail("%s: never: %s", what, why) end
+  return result or fail("%s: not after %d s: %s", what, timeout_ms // 1000, why)
 end
 
 -- ---- who is there ----
@@ -111,9 +115,10 @@ end
 
 -- ---- restarting ----
 
--- A connection to the process that is there now, once it is not the one from before.
-local function reconnect(node, since_ms)
+-- A connection to the program that is there now, once it is not the one from before. It stays the same process.
+local function reconnect(node, pid, since_ms)
   return wait(node.id .. " is back", BACK_MS, function()
+    if not uv.kill(pid, 0) then return nil, "its process has ended; its log says why", true end
     local there <const> = connect(node.path)
     if there.status().uptime_ms <= task.now_ms() - since_ms then return there end
     there.close()
@@ -122,10 +127,10 @@ local function reconnect(node, since_ms)
 end
 
 local function restart(node)
-  local start_ms <const> = task.now_ms()
+  local start_ms <const>, pid = task.now_ms(), node.commands.about.pid
   node.commands.node.restart()
   node.commands.close()
-  node.commands = reconnect(node, start_ms)
+  node.commands = reconnect(node, pid, start_ms)
   local there <const> = node.commands
   wait(node.id .. " is ready", BACK_MS, function()
     local health <const> = there.health()

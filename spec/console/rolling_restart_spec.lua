@@ -45,6 +45,23 @@ describe("a rolling restart", function()
     assert.matches(victim .. ": not on this machine", json.decode(result.stderr).message, 1, true)
   end)
 
+  it("stops when a node does not come back, and leaves the others alone", function()
+    local home <close> = directory.new()
+    local c <close> = cluster.start { data = home.path }
+    local leader <const> = c:wait_leader()
+    local victim <const> = leader == "n1" and "n2" or "n1"
+    home:write(victim .. "/FORMAT", "{}")
+    local start_ms <const> = task.now_ms()
+    local result <const> = console(home.path .. "/" .. leader, "--rw", "-f", SCRIPT)
+    assert.equal(1, result.code)
+    assert.matches(victim .. " is back: never: its process has ended", result.stderr, 1, true)
+    assert.equal("", result.stdout)
+    for _, id in ipairs(c.ids) do
+      if id ~= victim then assert.is_true(c:status(id).uptime_ms > task.now_ms() - start_ms, id) end
+    end
+    assert.equal(leader, (c:wait_leader()))
+  end)
+
   it("restarts those alone that are named, and never one of another cluster", function()
     local home <close> = directory.new()
     local c <close> = cluster.start { size = 1, data = home.path .. "/a" }

@@ -94,7 +94,7 @@ end
 
 --- The commands: `name`, `argument`, `summary`, `run(session, text)`.
 M.list = {
-  { name = "\\o", argument = "FORMAT", summary = "show results as " .. table.concat(options.formats, ", "),
+  { name = "\\o", argument = "FORMAT", summary = "show results as json, table, csv, ...; Tab lists them",
     run = set_format },
   { name = "\\x", summary = "records field by field, or as tables again", run = set_expanded },
   { name = "\\w", argument = "COLUMNS", summary = "wrap cells of tables that are wider; 0: never", run = set_width },

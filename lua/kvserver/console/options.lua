@@ -7,6 +7,7 @@
 local M = {}
 
 local TIMEOUT_S_MAX <const> = 86400
+local HELP_INDENT <const>, HELP_COLUMNS <const> = 21, 85
 
 --- The formats of results, in the order in which they are named; "auto" chooses by what there is to show, and where.
 M.formats = { "auto", "json", "lua", "table", "yaml", "csv", "markdown", "raw" }
@@ -48,6 +49,19 @@ M.rows = {
 M.by_flag = {}
 for _, row in ipairs(M.rows) do M.by_flag[row.flag] = row end
 
+-- Words in lines of up to `width` columns behind `indent` blanks; the first line stands behind something else.
+local function wrap(text, width, indent)
+  local lines, used = { "" }, 0
+  for word in text:gmatch "%S+" do
+    if used > 0 and used + 1 + #word > width then
+      lines[#lines + 1], used = (" "):rep(indent), 0
+    end
+    lines[#lines] = lines[#lines] .. (used > 0 and " " or "") .. word
+    used = used + (used > 0 and 1 or 0) + #word
+  end
+  return table.concat(lines, "\n")
+end
+
 --- The help text of the console.
 -- @treturn string
 function M.help()
@@ -59,8 +73,8 @@ function M.help()
   }
   for _, row in ipairs(M.rows) do
     local left <const> = row.flag .. (row.argument and " " .. row.argument or "")
-    lines[#lines + 1] = ("  %-18s %s%s"):format(left, row.help,
-      row.environment and (" (also: %s)"):format(row.environment) or "")
+    local text <const> = row.help .. (row.environment and (" (also: %s)"):format(row.environment) or "")
+    lines[#lines + 1] = ("  %-18s "):format(left) .. wrap(text, HELP_COLUMNS, HELP_INDENT)
   end
   lines[#lines + 1] = ""
   lines[#lines + 1] = "Without -e and -f, statements are read from standard input: at a prompt when it is a terminal."

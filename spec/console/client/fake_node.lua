@@ -35,6 +35,7 @@ Node.__index = Node
 
 local function take_line(node, session, line)
   local request <const> = assert(json.decode(line))
+  if request["do"] == "ping" then return session:close() end -- somebody looks which nodes there are
   node.requests[#node.requests + 1] = request
   if request["do"] == "attach" then
     local about <const> = node.about
@@ -77,7 +78,7 @@ end
 --- Starts one.
 -- @tparam function handle (session, request): called for what comes behind attach
 -- @tparam[opt] table|string about what it answers to attach: its result, or a text as it is
--- @return a `<close>` value: `path`, `requests` (all that came), `sessions`, `die()`, `listen()`
+-- @return a `<close>` value: `path`, `requests` (all that came, but pings), `sessions`, `die()`, `listen()`
 function M.listen(handle, about)
   local dir <const> = directory.new()
   local self <const> = setmetatable({
