@@ -230,6 +230,13 @@ describe("kvserver --console", function()
     assert_output({ stdout = "1\n141\n" }, result)
   end)
 
+  it("ends with 1 when what it prints cannot be written", function()
+    for _, code in ipairs { "1", "print(1)" } do
+      local result <const> = shell(('"$1" --console "$2" -e "%s" >/dev/full'):format(code))
+      assert_output({ code = 1, stderr = "kvserver: cannot write: No space left on device\n" }, result)
+    end
+  end)
+
   it("warns of a node of another version, and goes on", function()
     local about <const> = {}
     for key, value in pairs(fake_node.ABOUT) do about[key] = value end

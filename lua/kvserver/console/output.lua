@@ -1,8 +1,9 @@
 --- Where the console writes: results to standard output, everything else to standard error. A reader that went away
--- ends it, quietly, as it ends other programs.
+-- ends it, quietly, as it ends other programs; what cannot be written ends it, too, and is said.
 local M = {}
 
 local EPIPE <const> = 32
+local EXIT_FAILED <const> = 1
 local EXIT_BROKEN_PIPE <const> = 141 -- as shells report an end by SIGPIPE
 
 local function write(file, text)
@@ -10,7 +11,8 @@ local function write(file, text)
   if ok then ok, why, code = file:flush() end
   if ok then return end
   if code == EPIPE then os.exit(EXIT_BROKEN_PIPE) end
-  error("cannot write: " .. why, 0)
+  io.stderr:write("kvserver: cannot write: ", why, "\n")
+  os.exit(EXIT_FAILED)
 end
 
 --- @tparam string text
