@@ -129,7 +129,7 @@ complete -F _kvserver kvserver
 local function names(rows, separator, wanted)
   local chosen = {}
   for _, row in ipairs(rows) do
-    if not row.later and (not wanted or wanted(row)) then chosen[#chosen + 1] = "--" .. row.name end
+    if not wanted or wanted(row) then chosen[#chosen + 1] = "--" .. row.name end
   end
   return table.concat(chosen, separator)
 end

@@ -64,7 +64,7 @@ end
 local function configuration_section(introduction, example)
   local entries = { introduction }
   for _, row in ipairs(options.rows) do
-    if not row.flag_only and not row.later then
+    if not row.flag_only then
       entries[#entries + 1] = entry(bold(row.key), "Expects " .. expected(row) .. ".")
     end
   end

@@ -62,7 +62,6 @@ local function read_option(arguments, i)
   end
   if not row or row.name ~= name then unknown_option(name) end
   if row.key == "console" then usage_error("--console: expected as the first argument") end
-  if row.later then usage_error(("--%s: %s"):format(name, row.later)) end
   if not row.argument then
     if value then usage_error(("--%s: takes no value, got \"%s\""):format(name, value)) end
     return row, true, i + 1

@@ -80,7 +80,6 @@ end
 -- @return the value, or nil and a message
 -- @treturn ?string then also the place, down to what is wrong in a table
 function M.check(row, value, place)
-  if row.later then return nil, ("%s: %s"):format(place, row.later), place end
   local parsed, expected, below, actual = row.parse(value)
   if parsed ~= nil then return parsed end
   if below then place = M.join(place, below) end

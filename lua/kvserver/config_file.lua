@@ -35,7 +35,7 @@ end
 local function known_keys(is_node)
   local keys = {}
   for _, row in ipairs(options.rows) do
-    if not row.flag_only and not row.later then keys[#keys + 1] = row.key end
+    if not row.flag_only then keys[#keys + 1] = row.key end
   end
   if not is_node then keys[#keys + 1] = "nodes" end
   return keys

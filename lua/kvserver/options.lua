@@ -4,8 +4,7 @@
 -- Fields of a row: `name` (the flag is `--name`, the key of the configuration file has `_` for `-`), `parse` (text or
 -- value of the file -> value, or nil and what was expected), `default`, `argument` (its name in the help; none: a
 -- switch), `help`, `choices` (all the values that there are; without a `parse`, these are what is checked), `completes`
--- ("file" or "directory": what its argument is the path of). A row with `later` is an option of the contract that this
--- version does not have: it is recognised and refused with that sentence. `flag_only` rows have no place in a file.
+-- ("file" or "directory": what its argument is the path of). `flag_only` rows have no place in a file.
 local M = {}
 
 local MIB <const> = 1024 * 1024
@@ -213,11 +212,10 @@ for _, row in ipairs(M.rows) do
   M.by_key[row.key] = row
 end
 
---- What there is to say of an option: its help and its default, or why this version does not have it.
+--- What there is to say of an option: its help and its default.
 -- @tparam table row of rows
 -- @treturn string
 function M.describe(row)
-  if row.later then return "Not in this version: " .. row.later end
   if row.default and row.argument then return ("%s (default: %s)"):format(row.help, row.default) end
   return row.help
 end

@@ -16,7 +16,7 @@ describe("kvserver --help and --version", function()
     local help = child.run({ "--help" }).stdout:gsub("%s+", " ")
     for _, row in ipairs(options.rows) do
       assert.matches("--" .. row.name, help, 1, true)
-      assert.matches(row.later and "Not in this version: " .. row.later or row.help, help, 1, true)
+      assert.matches(row.help, help, 1, true)
     end
   end)
 end)
@@ -74,16 +74,6 @@ describe("a usage error", function()
       assert.are.equal("", result.stdout)
       assert.matches(case[2], result.stderr, 1, true)
     end)
-  end
-
-  for _, row in ipairs(options.rows) do
-    if row.later then
-      it(("--%s is refused by name"):format(row.name), function()
-        local result = child.run { "--" .. row.name, row.argument and "1" or nil }
-        assert.are.equal(2, result.code)
-        assert.matches(("kvserver: --%s: %s"):format(row.name, row.later), result.stderr, 1, true)
-      end)
-    end
   end
 
   it("in a configuration file names file and key", function()

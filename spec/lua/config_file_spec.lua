@@ -43,7 +43,7 @@ describe("a configuration file", function()
       enable_faults = true, script_memory_bytes = 7,
     }
     for _, row in ipairs(options.rows) do
-      if not row.flag_only and not row.later then
+      if not row.flag_only then
         local value <const> = assert(values[row.key] or row.default, row.key)
         local given <const> = assert(load(("return { %s = %q }"):format(row.key, value)))
         local text <const> = row.argument and tostring(value) or value
@@ -146,7 +146,7 @@ describe("a wrong value of any option", function()
       .. '..."' },
   }
   for _, row in ipairs(options.rows) do
-    if not row.flag_only and not row.later then
+    if not row.flag_only then
       it(("is refused, by name: %s"):format(row.key), function()
         local _, expected = row.parse(print)
         for _, case in ipairs(wrong) do

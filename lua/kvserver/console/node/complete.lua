@@ -39,7 +39,7 @@ end
 function words_of.setting()
   local names <const> = {}
   for _, row in ipairs(options.rows) do
-    if not row.flag_only and not row.later then names[#names + 1] = row.key end
+    if not row.flag_only then names[#names + 1] = row.key end
   end
   return names
 end

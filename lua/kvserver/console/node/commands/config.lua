@@ -31,7 +31,7 @@ end
 local function show(context)
   local rows <const> = {}
   for _, row in ipairs(options.rows) do
-    if not row.flag_only and not row.later then
+    if not row.flag_only then
       rows[#rows + 1] = {
         name = row.key, value = text_of(context.config[row.key]), live = LIVE[row.key] ~= nil, default = row.default,
       }
