@@ -60,6 +60,14 @@ describe("a list of records", function()
       shown(text, { terminal = true, thousands = true }))
   end)
 
+  it("has its heads broken into words where there is little room", function()
+    local text <const> = '{"list":[{"record":[["id","n1"],["trails_leader_by",7]]}]}'
+    assert.equal(" id | trails_\n    | leader_\n    |      by\n----+---------\n n1 |       7",
+      shown(text, { terminal = true, columns = 18 }))
+    assert.equal(" id | trails_leader_by\n----+-----------------\n n1 |                7",
+      shown(text, { terminal = true, columns = 24 }))
+  end)
+
   it("is shown field by field when it is too wide, or when that is asked for", function()
     local expected <const> = "-[ 1 ]-----\nid   = n1\nrole = leader\nterm = 12345\n"
       .. "-[ 2 ]-----\nid   = n22\nrole = nil\nterm = 3"

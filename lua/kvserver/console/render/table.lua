@@ -37,9 +37,20 @@ local function cell_text(key, value, style)
   return leaf.text(value, { thousands = style.thousands and not NOT_COUNTED[key] })
 end
 
+-- The lines of a head; where there is little room, one for each of its words.
+local function head_lines(key, style, narrow)
+  local name <const> = leaf.text(key)
+  if not narrow then return wrap(name, style.cell_max) end
+  local lines <const> = {}
+  for word in name:gmatch "[^_]*_?" do
+    if word ~= "" then table.move(wrap(word, style.cell_max), 1, #word, #lines + 1, lines) end
+  end
+  return lines
+end
+
 -- A column: its head, its cells (each a list of lines), its width, whether it stands to the right.
-local function make_column(list, key, style)
-  local column <const> = { head = wrap(leaf.text(key), style.cell_max), cells = {}, width = 0, right = true }
+local function make_column(list, key, style, narrow)
+  local column <const> = { head = head_lines(key, style, narrow), cells = {}, width = 0, right = true }
   for _, line in ipairs(column.head) do column.width = math.max(column.width, editline.width(line)) end
   for i, record in ipairs(list) do
     local value <const> = leaf.field(record, key)
@@ -119,15 +130,25 @@ local function vertical(list, style)
   return table.concat(parts, "\n")
 end
 
-local function rows_text(list, style)
-  if style.expanded then return vertical(list, style) end
-  local columns, width = {}, 0
+-- All columns, and how many of the terminal they take.
+local function make_columns(list, style, narrow)
+  local columns, width = {}, -1
   for i, key in ipairs(leaf.columns(list)) do
-    columns[i] = make_column(list, key, style)
+    columns[i] = make_column(list, key, style, narrow)
     width = width + columns[i].width + 3
   end
-  if style.terminal and width - 1 > (style.columns or COLUMNS_DEFAULT) then return vertical(list, style) end
-  return grid(list, columns, style)
+  return columns, width
+end
+
+-- What is too wide for a terminal has its heads broken; if that does not help, it is shown field by field.
+local function rows_text(list, style)
+  if style.expanded then return vertical(list, style) end
+  local room <const> = style.terminal and (style.columns or COLUMNS_DEFAULT) or math.huge
+  for _, narrow in ipairs { false, true } do
+    local columns <const>, width = make_columns(list, style, narrow)
+    if width <= room then return grid(list, columns, style) end
+  end
+  return vertical(list, style)
 end
 
 local function show_leaf(style)
@@ -142,7 +163,7 @@ local function show_leaf(style)
 end
 
 --- @param value of kvserver.console.decode
--- @tparam table style `columns` (of the terminal), `terminal` (true: what is too wide is shown field by field),
+-- @tparam table style `columns` (of the terminal), `terminal` (true: what is too wide is made narrower, or shown field by field),
 -- `expanded` (true: always so), `cell_max` (columns of a cell, beyond: wrapped), `thousands`, `colour`
 -- @treturn string lines, without the last one's end
 function M.text(value, style)
