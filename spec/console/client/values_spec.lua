@@ -64,7 +64,7 @@ describe("a list of records", function()
     local text <const> = '{"list":[{"record":[["id","n1"],["trails_leader_by",7]]}]}'
     assert.equal(" id | trails_\n    | leader_\n    |      by\n----+---------\n n1 |       7",
       shown(text, { terminal = true, columns = 18 }))
-    assert.equal(" id | trails_leader_by\n----+-----------------\n n1 |                7",
+    assert.equal(" id | trails_leader_by\n----+------------------\n n1 |                7",
       shown(text, { terminal = true, columns = 24 }))
   end)
 

@@ -163,7 +163,8 @@ local function show_leaf(style)
 end
 
 --- @param value of kvserver.console.decode
--- @tparam table style `columns` (of the terminal), `terminal` (true: what is too wide is made narrower, or shown field by field),
+-- @tparam table style `columns` (of the terminal), `terminal` (true: what is too wide is made narrower, or shown
+-- field by field),
 -- `expanded` (true: always so), `cell_max` (columns of a cell, beyond: wrapped), `thousands`, `colour`
 -- @treturn string lines, without the last one's end
 function M.text(value, style)
