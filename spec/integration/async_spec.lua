@@ -38,6 +38,17 @@ describe("an asynchronous write in a cluster", function()
     assert.equal(("http://%s/ops/%s?redirected=1"):format(c.peers[leader], id), asked.headers.location)
   end)
 
+  it("is seen by a linearizable read that comes behind it at the leader, applied or not", function()
+    local c <close> = nodes.cluster { enable_faults = true }
+    local leader, others = c:wait_leader()
+    for _, id in ipairs(others) do c.servers[leader]:fault_link(id, { delay_ms = 20 }) end
+    local client = c:client(leader)
+    for i = 1, 5 do
+      assert.equal(202, client:put("k", tostring(i), ASYNC).status)
+      assert.equal(tostring(i), client:get("k").value)
+    end
+  end)
+
   it("is not known any more once the member that took it was started again", function()
     local c <close> = nodes.cluster()
     local leader, others = c:wait_leader()

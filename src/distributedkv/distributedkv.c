@@ -118,13 +118,28 @@ static enum status wait_for(struct dkv_request *request, uint64_t index) {
   return node->ops->wait_applied(node, &request->wait);
 }
 
+/* What a linearizable read must see beyond what is committed: asynchronous writes that came before it, which are in the
+ * leader's log by now. A node that leads no more cannot tell what becomes of them. */
+static uint64_t index_of_writes_before(const struct dkv_request *request) {
+  struct distributedkv *dkv = request->dkv;
+  struct raft_status status;
+  if (!request->follows_async || !dkv_is_leader(dkv)) return 0;
+  dkv->node->ops->status(dkv->node, &status);
+  return status.last_index;
+}
+
 static void on_read_index(struct raft_wait *wait, enum status status, const struct apply_result *result) {
   struct dkv_request *request = request_of(wait);
-  if (status != STATUS_OK || request->min_index <= wait->index) {
+  uint64_t index = request->min_index;
+  if (status == STATUS_OK) {
+    uint64_t writes = index_of_writes_before(request);
+    if (writes > index) index = writes;
+  }
+  if (status != STATUS_OK || index <= wait->index) {
     on_readable(wait, status, result);
     return;
   }
-  status = wait_for(request, request->min_index);
+  status = wait_for(request, index);
   if (status != STATUS_OK) request->done(request, status, NULL);
 }
 
@@ -132,6 +147,7 @@ enum status dkv_read(struct distributedkv *dkv, struct dkv_request *request, enu
   request->dkv = dkv;
   request->index = 0;
   if (policy == READ_POLICY_STALE) return wait_for(request, request->min_index);
+  request->follows_async = !list_empty(&dkv->async_pending);
   request->wait.index = 0;
   request->wait.done = on_read_index;
   return dkv->node->ops->read_index(dkv->node, &request->wait);

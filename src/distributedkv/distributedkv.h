@@ -45,6 +45,7 @@ struct dkv_request {
   struct raft_wait wait;     /* dkv's; the caller sets wait.deadline_ms before the call */
   struct distributedkv *dkv; /* dkv's */
   uint64_t min_index;        /* reads: the caller sets it; 0 for none */
+  bool follows_async;        /* dkv's: a read came while asynchronous writes were pending */
   enum write_mode mode;      /* writes: the caller sets it */
   struct op_id op_id;        /* out: of an asynchronous write that was taken */
   uint64_t index;            /* out: the log index of a write; for a read what the state had applied; 0: unknown */
