@@ -227,6 +227,12 @@ static int set_role(lua_State *L) {
   return 0;
 }
 
+/* set_last_index(index): the end of its log, as its status has it. */
+static int set_last_index(lua_State *L) {
+  check_fake(L)->status.last_index = (uint64_t)luaL_checkinteger(L, 2);
+  return 0;
+}
+
 /* set_not_ready(text [, behind]): without an argument it is ready. */
 static int set_not_ready(lua_State *L) {
   struct fake *fake = check_fake(L);
@@ -383,6 +389,7 @@ int luaopen_fake_node(lua_State *L) {
                                      {"hold_reads", hold_reads},
                                      {"set_hint", set_hint},
                                      {"set_role", set_role},
+                                     {"set_last_index", set_last_index},
                                      {"set_not_ready", set_not_ready},
                                      {"add_peer", add_peer},
                                      {"held", get_held},
