@@ -135,11 +135,11 @@ describe("DistributedKV", function()
 
     connection:send(http.request("GET /kv/a"))
     held(fake, "held_reads", 1)
-    fake:refuse("not_leader") -- whoever leads no more cannot tell what becomes of them
+    fake:set_role("follower") -- whoever leads no more cannot tell what becomes of them
     fake:complete_read(1, "ok", 8)
     assert.equal(404, connection:receive().status)
 
-    fake:refuse()
+    fake:set_role("leader")
     fake:complete(1, "ok", { index = 12, ok = true })
     connection:send(http.request("GET /kv/a"))
     held(fake, "held_reads", 1)
