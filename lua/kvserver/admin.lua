@@ -119,11 +119,13 @@ function Connection:has_room()
   return self.closed or self.unread_bytes <= ROOM_BYTES
 end
 
---- Waits, in a task, until there is room.
+--- Waits, in a task, until there is room. The event comes before the look: a task may be interrupted between the two.
 function Connection:wait_room()
-  while not self:has_room() do
-    if not self.room or self.room:is_set() then self.room = task.event() end
-    self.room:wait()
+  while true do
+    local room <const> = task.event()
+    self.room = room
+    if self:has_room() then return end
+    room:wait()
   end
 end
 

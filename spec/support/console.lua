@@ -78,9 +78,11 @@ end
 
 --- Waits for a condition that something from the node makes true, or for its end.
 function Console:wait(condition)
-  while not condition() and not self.ended do
-    self.came = task.event()
-    assert(self.came:wait(TIMEOUT_MS), "nothing came in time")
+  while true do
+    local came <const> = task.event() -- before the look: a task may be interrupted between the two
+    self.came = came
+    if condition() or self.ended then return end
+    assert(came:wait(TIMEOUT_MS), "nothing came in time")
   end
 end
 

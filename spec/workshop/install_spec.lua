@@ -1,5 +1,6 @@
 -- What `make install` leaves where. The program stays as it is: make is told to take it as it finds it.
 
+local cluster = require "kvserver.cluster"
 local directory = require "spec.support.directory"
 local files = require "kvserver.files"
 local process = require "kvserver.process"
@@ -42,11 +43,16 @@ describe("make install", function()
 
   it("leaves admin scripts where the program finds them by their names", function()
     local data <const> = home.path .. "/data"
-    local node <close> = process.spawn { args = { process.self(), "--data", data, "--listen", "127.0.0.1:0" } }
+    local node <close> = process.spawn { args = { process.self(), "--data", data, "--listen", cluster.own_host() .. ":7000" } }
     node:wait_line("ready on", 10000)
-    local result <const> = process.run {
-      args = { home.path .. PREFIX .. "/bin/kvserver", "--console", data, "-f", "rolling_restart.lua", "/nowhere" },
+    local command <const> = {
+      home.path .. PREFIX .. "/bin/kvserver", "--console", data, "-o", "json", "-f", "rolling_restart.lua", data,
     }
+    local done <const> = process.run { args = command } -- it may write, as what is installed may
+    assert.equal(0, done.code, done.stderr)
+    assert.matches('"restarted":1', done.stdout, 1, true)
+    command[4], command[5], command[8] = "-o", "table", "/nowhere"
+    local result <const> = process.run { args = command }
     assert.equal(1, result.code)
     assert.matches("share/kvserver/rolling_restart.lua:%d+: connect: /nowhere: no such data directory", result.stderr)
   end)
