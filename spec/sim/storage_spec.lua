@@ -176,7 +176,7 @@ describe("a simulated disk under a node", function()
     assert.is_true(refused > 0)
   end)
 
-  it("that is full refuses a write, and leaves none waiting for room, though the log is faster than its spares", function()
+  it("that is full refuses writes, and leaves none waiting, though the log is faster than its spares", function()
     for seed = 1, 50 do
       local world <close> = sim.world { nodes = 1, seed = seed, segment_bytes = 4096 }
       await_leader(world)
