@@ -242,7 +242,7 @@ describe("HTTP server", function()
     inside[3]:close()
   end)
 
-  it("does not grow by 10,000 connections opened and closed", function()
+  it("does not grow by thousands of connections opened and closed", function()
     local node <close> = start()
     local function visit(count)
       for _ = 1, count do
@@ -253,8 +253,8 @@ describe("HTTP server", function()
     end
     visit(SANITIZED and 100 or 1000)
     local before_kib = resident_kib()
-    visit(SANITIZED and 1000 or 10000)
-    assert_grown_less(1024, before_kib)
+    visit(SANITIZED and 1000 or 4000)
+    assert_grown_less(400, before_kib)
   end)
 
   it("holds a thousand connections at once and gives their memory back", function()
@@ -270,7 +270,7 @@ describe("HTTP server", function()
     end
     crowd()
     local before_kib = resident_kib()
-    for _ = 1, SANITIZED and 0 or 5 do crowd() end
+    for _ = 1, SANITIZED and 0 or 3 do crowd() end
     assert_grown_less(2048, before_kib)
   end)
 

@@ -233,7 +233,7 @@ describe("kvmap", function()
       local map <close> = kvsm.map()
       local model, held = {}, {}
       for _, delete_percent in ipairs { 10, 90, 30, 70, 50 } do
-        play(random, 8000, 6000, delete_percent, map, model, held)
+        play(random, 4000, 3000, delete_percent, map, model, held)
       end
       for _, one in ipairs(held) do
         assert_equals_model(one.model, one.snapshot)
@@ -246,7 +246,7 @@ describe("kvmap", function()
     it("agrees for few keys that come and go all the time", seeded.run(function(random)
       local map <close> = kvsm.map()
       local model, held = {}, {}
-      play(random, 40, 15000, 50, map, model, held)
+      play(random, 40, 8000, 50, map, model, held)
       for _, one in ipairs(held) do assert_equals_model(one.model, one.snapshot) end
     end))
 
@@ -258,7 +258,7 @@ describe("kvmap", function()
         model[key] = "v"
       end
       local held = { snapshot = map:snapshot(), model = copy_of(model) }
-      for _ = 1, 30 do
+      for _ = 1, 15 do
         local keys = map:entries(("k%07d"):format(random.int(10000)), random.int(600))
         for _, key in ipairs(keys) do
           assert.is_true(map:delete(key))

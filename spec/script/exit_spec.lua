@@ -4,6 +4,11 @@ local child = require "spec.support.child"
 local process = require "kvserver.process"
 local task = require "kvserver.task"
 
+-- Code that fails with an object whose __tostring has this body.
+local function with_tostring(body)
+  return ("error(setmetatable({}, { __tostring = function() %s end }))"):format(body)
+end
+
 describe("a script", function()
   it("that returns ends with 0, whatever it returns", function()
     assert.are.same({ code = 0, signal = 0, stdout = "done\n", stderr = "" },
@@ -30,14 +35,18 @@ describe("a script", function()
     for body, text in pairs {
       ["error('boom', 0)"] = "boom", ["error({})"] = "table", ["while true do end"] = "script held the loop too long",
     } do
-      local failing = ("error(setmetatable({}, { __tostring = function() %s end }))"):format(body)
-      local result = child.run_script("local function f() " .. failing .. " end\nf()")
+      local result = child.run_script("local function f() " .. with_tostring(body) .. " end\nf()")
       assert.are.equal(1, result.code)
       assert.matches("kvserver: (error object is a table value, whose __tostring failed: " .. text, result.stderr, 1,
         true)
       assert.matches("in local 'f'", result.stderr, 1, true)
-      result = child.run_script("local task = require('kvserver.task') task.spawn(function() " .. failing ..
-        " end) task.sleep(1)")
+    end
+  end)
+
+  it("says so when the __tostring of a task's error object fails", function()
+    for body, text in pairs { ["error('boom', 0)"] = "boom", ["error({})"] = "table" } do
+      local result = child.run_script("local task = require('kvserver.task') task.spawn(function() "
+        .. with_tostring(body) .. " end) task.sleep(1)")
       assert.are.equal(1, result.code)
       assert.matches("whose __tostring failed: " .. text, result.stderr, 1, true)
     end

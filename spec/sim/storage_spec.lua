@@ -175,6 +175,20 @@ describe("a simulated disk under a node", function()
     end
     assert.is_true(refused > 0)
   end)
+
+  it("that is full refuses writes, and leaves none waiting, though the log is faster than its spares", function()
+    for seed = 1, 50 do
+      local world <close> = sim.world { nodes = 1, seed = seed, segment_bytes = 4096 }
+      await_leader(world)
+      world:leave_room(1, 0)
+      local status, i = "ok", 0
+      while status == "ok" do
+        i = i + 1
+        status = put(world, 1, "k" .. i, ("x"):rep(2500)).status
+      end
+      assert.equal("disk_full", status, seed)
+    end
+  end)
 end)
 
 describe("a cluster on simulated disks", function()

@@ -1,4 +1,5 @@
---- Runs the spec files side by side, each in a process of its own, as many at a time as there are processors:
+--- Runs the spec files side by side, each in a process of its own, one more at a time than there are processors, since
+-- many of them wait most of the time; the longest first, so that nobody waits for one of them at the end:
 --
 --     kvserver spec/support/run.lua BUSTED REPORT [FILE | FOLDER | OPTION of busted ...]
 --
@@ -10,6 +11,12 @@ local task = require "kvserver.task"
 local uv = require "luv"
 
 local ENDLESS_MS <const> = 1000000000 -- who starts this sets the limit
+local LONGEST <const> = { -- of 3 seconds and more
+  "spec/integration/cluster_spec.lua", "spec/io/http_server_spec.lua", "spec/script/runaway_spec.lua",
+  "spec/server/fault_transport_spec.lua", "spec/console/node/limits_spec.lua",
+  "spec/integration/cluster_processes_spec.lua", "spec/world/network_spec.lua", "spec/scenario/guide_spec.lua",
+  "spec/httpapi/hostile_spec.lua", "spec/scenario/shipped_spec.lua",
+}
 
 -- ---- what to run ----
 
@@ -18,6 +25,21 @@ local function find(folder)
   local files = {}
   for path in list:lines() do files[#files + 1] = path end
   return files
+end
+
+-- Stays in order otherwise.
+local function longest_first(files)
+  local given, list = {}, {}
+  for _, file in ipairs(files) do given[file] = true end
+  for _, file in ipairs(LONGEST) do
+    assert(uv.fs_stat(file), file .. " is one of the longest specs in spec/support/run.lua, and does not exist")
+    if given[file] then list[#list + 1] = file end
+    given[file] = nil
+  end
+  for _, file in ipairs(files) do
+    if given[file] then list[#list + 1] = file end
+  end
+  return list
 end
 
 -- What exists is to be run, the rest is for busted.
@@ -35,7 +57,7 @@ local function split(arguments)
     end
   end
   if #files == 0 then files = find("spec") end
-  return files, options
+  return longest_first(files), options
 end
 
 -- ---- one file ----
@@ -111,7 +133,7 @@ local function run_files()
 end
 
 local workers = {}
-for i = 1, uv.available_parallelism() do workers[i] = task.spawn(run_files) end
+for i = 1, uv.available_parallelism() + 1 do workers[i] = task.spawn(run_files) end
 for _, worker in ipairs(workers) do worker:join() end
 write_report(report_path, files, reports)
 io.write(table.concat(details), ("\n%d passed, %d failed\n"):format(passed, failed))

@@ -123,19 +123,26 @@ static void drop_queued(struct raftnode *node, uint32_t count, size_t bytes) {
   }
 }
 
-/* How many of the queued ones find room on the disk. When that is none, although the disk is not full, room is being
- * made; but one that is larger than what is made ahead gets it only once it is there. */
-static uint32_t count_with_room(struct raftnode *node) {
-  const struct raft_storage_ops *ops = node->storage->ops;
-  uint64_t room = ops->room(node->storage);
-  if (node->queued.len <= room) return node->queued_count;
+/* How many of the queued ones encode to at most so many bytes. */
+static uint32_t count_within(const struct raftnode *node, uint64_t bytes) {
+  if (node->queued.len <= bytes) return node->queued_count;
   struct bytes rest = buffer_view(&node->queued);
   struct log_entry entry;
   uint32_t count = 0;
-  while (log_entry_next(&rest, &entry) && node->queued.len - rest.len <= room)
+  while (log_entry_next(&rest, &entry) && node->queued.len - rest.len <= bytes)
     count++;
+  return count;
+}
+
+/* How many of the queued ones find room on the disk. When that is none, although the disk is not full, room is being
+ * made, or it shows that there is none; what was appended before could not be refused any more. But one that is larger
+ * than what is made ahead gets its room only once it is in the log. */
+static uint32_t count_with_room(struct raftnode *node) {
+  const struct raft_storage_ops *ops = node->storage->ops;
+  uint32_t count = count_within(node, ops->room(node->storage));
+  if (count > 0 || ops->full(node->storage)) return count;
   bool idle = node->core.synced + 1 == node->core.sync_next;
-  return count == 0 && idle && !ops->full(node->storage) ? 1 : count;
+  return idle && count_within(node, ops->room_ahead(node->storage)) == 0 ? 1 : 0;
 }
 
 void raftnode_append_queued(struct raftnode *node) {

@@ -10,7 +10,7 @@
  *   storage:batch_end(lo, last, bytes_max)
  *   storage:truncate_prefix(index)  storage:reset(index, term)
  *   storage:record_snapshot(index, term)  storage:snapshot() -> index, term of the newest; 0, 0 without one
- *   storage:set_room(bytes, full): what it says of itself
+ *   storage:set_room(bytes, full, ahead = as much as may come): what it says of itself
  *   storage:newest_snapshot() -> index, term | nil: what is in its snapshot store
  *   storage:sync(number)  storage:complete() -> number, last index | nil   storage:crash()  :wipe()
  *   storage:fail()  storage:fail_sync(): from the next sync on */
@@ -291,7 +291,8 @@ static int storage_fail_sync(lua_State *L) {
 
 static int storage_set_room(lua_State *L) {
   struct mem_storage *storage = check_memory(L);
-  mem_storage_set_room(storage, (uint64_t)luaL_checkinteger(L, 2), lua_toboolean(L, 3));
+  uint64_t ahead = (uint64_t)luaL_optinteger(L, 4, INT64_MAX);
+  mem_storage_set_room(storage, (uint64_t)luaL_checkinteger(L, 2), ahead, lua_toboolean(L, 3));
   return 0;
 }
 

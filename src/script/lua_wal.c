@@ -7,7 +7,8 @@
  *   w:step() -> whether there was a job: runs it, and says that it is done
  *   w:job() -> whether there is one  w:run_job()  w:job_done()
  *   w:step_spare()  w:spare_job()  w:run_spare_job()  w:spare_job_done()      the same for spare jobs
- *   w:complete() -> number, last index | nil    w:make_room()  w:disk_full() -> boolean  w:room() -> bytes
+ *   w:complete() -> number, last index | nil
+ *   w:make_room()  w:disk_full() -> boolean  w:room() -> bytes  w:room_ahead() -> bytes
  *   w:failure() -> why | nil    w:seal() -> true | nil, status, message: a clean stop    w:close(): ends as a kill does
  *   wal.scan(disk) -> report, see script/lua_wal_scan.c */
 #include "script/lua_wal.h"
@@ -206,6 +207,11 @@ static int room(lua_State *L) {
   return 1;
 }
 
+static int room_ahead(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)wal_room_ahead(check_handle(L)->wal));
+  return 1;
+}
+
 static int failure(lua_State *L) {
   lua_pushstring(L, wal_failure(check_handle(L)->wal));
   return 1;
@@ -223,6 +229,7 @@ static const luaL_Reg methods[] = {{"step", step},
                                    {"make_room", make_room},
                                    {"disk_full", disk_full},
                                    {"room", room},
+                                   {"room_ahead", room_ahead},
                                    {"failure", failure},
                                    {"seal", seal_wal},
                                    {"close", close_wal},

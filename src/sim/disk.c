@@ -137,6 +137,11 @@ static uint64_t disk_room(struct raft_storage *base) {
   return disk->inner->ops->room(disk->inner);
 }
 
+static uint64_t disk_room_ahead(struct raft_storage *base) {
+  struct sim_disk *disk = of_base(base);
+  return disk->inner->ops->room_ahead(disk->inner);
+}
+
 static bool disk_full(struct raft_storage *base) {
   struct sim_disk *disk = (struct sim_disk *)(void *)base;
   return disk->inner->ops->full(disk->inner);
@@ -147,8 +152,8 @@ static bool disk_failed(struct raft_storage *base) {
   return disk->inner->ops->failed(disk->inner);
 }
 
-static const struct raft_storage_ops storage_ops = {disk_sync, disk_record_snapshot, disk_snapshot, disk_room,
-                                                    disk_full, disk_failed};
+static const struct raft_storage_ops storage_ops = {
+    disk_sync, disk_record_snapshot, disk_snapshot, disk_room, disk_room_ahead, disk_full, disk_failed};
 
 /* ---- jobs ---- */
 

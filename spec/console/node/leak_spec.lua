@@ -5,9 +5,9 @@ local task = require "kvserver.task"
 local uv = require "luv"
 
 local TIMEOUT_MS <const> = 10000
-local STATEMENTS <const> = tonumber(os.getenv "KVSERVER_SPEC_STATEMENTS" or 10000)
+local STATEMENTS <const> = tonumber(os.getenv "KVSERVER_SPEC_STATEMENTS" or 5000)
 local SESSIONS <const> = 1000
-local LEFT_BYTES_MAX <const> = 50000 -- of all of it: a table for each statement would be ten times that
+local LEFT_BYTES_MAX <const> = 50000 -- of all of it: a table for each statement would be five times that
 
 -- What Lua holds once all that can be collected is.
 local function held_bytes()

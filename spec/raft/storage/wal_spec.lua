@@ -362,6 +362,23 @@ describe("a write-ahead log's room", function()
     end
   end)
 
+  it("is what is made ahead of time once a spare is there, and grows to that again", function()
+    full()
+    local ahead = w:room_ahead()
+    assert.equal(ahead, w:room())
+    for index = 1, 6 do
+      w:append(entries(index, 1, ("x"):rep(800)))
+      w:sync(index)
+      settle(w)
+    end
+    assert.is_true(w:disk_full())
+    assert.is_true(w:room() < ahead)
+    d:set_capacity(nil)
+    w:make_room()
+    settle(w)
+    assert.same({ ahead, ahead }, { w:room(), w:room_ahead() })
+  end)
+
   it("does not hold what waits already, nor what is under way", function()
     full()
     local room = w:room()

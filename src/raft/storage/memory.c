@@ -52,6 +52,7 @@ struct mem_storage {
   bool failed;
   bool fails_at_sync;
   uint64_t room;
+  uint64_t room_ahead;
   bool full;
 };
 
@@ -335,12 +336,17 @@ static uint64_t storage_room(struct raft_storage *base) {
   return ((struct mem_storage *)(void *)base)->room;
 }
 
+static uint64_t storage_room_ahead(struct raft_storage *base) {
+  return ((struct mem_storage *)(void *)base)->room_ahead;
+}
+
 static bool storage_full(struct raft_storage *base) {
   return ((struct mem_storage *)(void *)base)->full;
 }
 
-void mem_storage_set_room(struct mem_storage *storage, uint64_t bytes, bool full) {
+void mem_storage_set_room(struct mem_storage *storage, uint64_t bytes, uint64_t ahead, bool full) {
   storage->room = bytes;
+  storage->room_ahead = ahead;
   storage->full = full;
 }
 
@@ -352,8 +358,9 @@ static bool storage_failed(struct raft_storage *base) {
   return failed;
 }
 
-static const struct raft_storage_ops storage_ops = {
-    storage_sync, storage_record_snapshot, storage_snapshot, storage_room, storage_full, storage_failed};
+static const struct raft_storage_ops storage_ops = {storage_sync,  storage_record_snapshot, storage_snapshot,
+                                                    storage_room,  storage_room_ahead,      storage_full,
+                                                    storage_failed};
 
 struct mem_storage *mem_storage_create(void (*on_sync)(void *context, uint64_t number), void *context) {
   struct mem_storage *storage = xcalloc(1, sizeof *storage);
@@ -366,6 +373,7 @@ struct mem_storage *mem_storage_create(void (*on_sync)(void *context, uint64_t n
   storage->on_sync_context = context;
   storage->hard_state.voted_for = RAFT_NODE_NONE;
   storage->room = UINT64_MAX;
+  storage->room_ahead = UINT64_MAX;
   list_init(&storage->changes);
   CHECK(pthread_mutex_init(&storage->mutex, NULL) == 0);
   return storage;

@@ -22,8 +22,9 @@ bool mem_storage_complete(struct mem_storage *storage, uint64_t *number, uint64_
 void mem_storage_crash(struct mem_storage *storage);
 /* Everything is lost (a wiped disk): as created. */
 void mem_storage_wipe(struct mem_storage *storage);
-/* How much room the storage says that it has, and whether that is all: for specs, nothing else depends on it. */
-void mem_storage_set_room(struct mem_storage *storage, uint64_t bytes, bool full);
+/* How much room the storage says that it has, and makes ahead, and whether that is all: for specs, nothing else depends
+ * on it. */
+void mem_storage_set_room(struct mem_storage *storage, uint64_t bytes, uint64_t ahead, bool full);
 /* From now on every call says STATUS_IO and no sync completes. */
 void mem_storage_fail(struct mem_storage *storage);
 /* The same from the next sync on, which fails: the disk has taken the writes, but not kept them. */

@@ -126,6 +126,9 @@ struct raft_storage_ops {
   /* Bytes of encoded entries (raft/storage/entry.h) that can be appended until the next sync and find room for certain;
    * what is behind that waits until there is room, and nothing is lost. UINT64_MAX: no limit. */
   uint64_t (*room)(struct raft_storage *storage);
+  /* How large that gets, with nothing waiting, by what is made ahead of time: who needs no more will see `room` or
+   * `full`; who needs more must append, for the room that this needs to be made. UINT64_MAX: no limit. */
+  uint64_t (*room_ahead)(struct raft_storage *storage);
   /* There is no more room to be had than that, until somebody frees some. */
   bool (*full)(struct raft_storage *storage);
   /* It failed, perhaps while nobody asked for anything: no sync completes any more. */

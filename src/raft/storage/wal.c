@@ -250,6 +250,16 @@ bool wal_disk_full(const struct wal *wal) {
   return wal->disk_full;
 }
 
+/* Of so many bytes of a segment, with `waiting` ones before. */
+static uint64_t room_of(const struct wal *wal, uint64_t bytes, uint64_t waiting) {
+  uint64_t reserve = wal->options.segment_bytes / 8;
+  if (reserve > WAL_RESERVE_BYTES) reserve = WAL_RESERVE_BYTES;
+  /* The heads of one batch and record, and of more for each so many bytes. */
+  uint64_t heads = UINT64_C(2) * (WAL_BATCH_HEAD_BYTES + WAL_ENTRIES_HEAD_BYTES + WAL_ALIGN) + bytes / 32768;
+  uint64_t taken = waiting + reserve + heads;
+  return bytes > taken ? bytes - taken : 0;
+}
+
 /* What waits goes into the current segment or a spare as a whole, at worst. */
 uint64_t wal_room(const struct wal *wal) {
   if (wal->failed) return 0;
@@ -260,12 +270,11 @@ uint64_t wal_room(const struct wal *wal) {
   }
   uint64_t waiting = wal_log_waiting_bytes(&wal->log);
   if (wal->job_busy) waiting -= wal->job.data.len;
-  uint64_t reserve = wal->options.segment_bytes / 8;
-  if (reserve > WAL_RESERVE_BYTES) reserve = WAL_RESERVE_BYTES;
-  /* The heads of one batch and record, and of more for each so many bytes. */
-  uint64_t heads = UINT64_C(2) * (WAL_BATCH_HEAD_BYTES + WAL_ENTRIES_HEAD_BYTES + WAL_ALIGN) + best / 32768;
-  uint64_t taken = waiting + reserve + heads;
-  return best > taken ? best - taken : 0;
+  return room_of(wal, best, waiting);
+}
+
+uint64_t wal_room_ahead(const struct wal *wal) {
+  return room_of(wal, wal->options.segment_bytes - WAL_HEAD_BYTES, 0);
 }
 
 struct raft_storage *wal_base(struct wal *wal) {

@@ -95,6 +95,8 @@ bool wal_disk_full(const struct wal *wal);
 /* Bytes of encoded entries (raft/storage/entry.h) that can be appended until the next sync and find room for certain,
  * with a reserve left over for hard states and no-ops. 0 when it failed. */
 uint64_t wal_room(const struct wal *wal);
+/* What wal_room comes to when a spare of the usual size is there and nothing waits. */
+uint64_t wal_room_ahead(const struct wal *wal);
 const struct wal_figures *wal_figures(const struct wal *wal); /* the log's; the loop's thread */
 /* Why it failed; NULL when it did not. */
 const char *wal_failure(const struct wal *wal);

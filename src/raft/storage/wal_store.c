@@ -205,6 +205,10 @@ static uint64_t storage_room(struct raft_storage *base) {
   return wal_room(wal_of(base));
 }
 
+static uint64_t storage_room_ahead(struct raft_storage *base) {
+  return wal_room_ahead(wal_of(base));
+}
+
 static bool storage_full(struct raft_storage *base) {
   return wal_of(base)->disk_full;
 }
@@ -213,8 +217,9 @@ static bool storage_failed(struct raft_storage *base) {
   return wal_of(base)->failed;
 }
 
-static const struct raft_storage_ops storage_ops = {
-    storage_sync, storage_record_snapshot, storage_snapshot, storage_room, storage_full, storage_failed};
+static const struct raft_storage_ops storage_ops = {storage_sync,  storage_record_snapshot, storage_snapshot,
+                                                    storage_room,  storage_room_ahead,      storage_full,
+                                                    storage_failed};
 
 void wal_store_init(struct wal *wal) {
   wal->stable.ops = &stable_ops;
