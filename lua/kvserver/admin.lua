@@ -9,7 +9,8 @@
 --
 -- One request is answered per turn of the loop, whichever connection it came by, and the next one of a connection when
 -- the answer before it was taken: so clients that ask for a lot, however many they are, do not hold up the node. Who
--- does not read what he asked for loses his connection, and what all of them have not read yet has a limit.
+-- does not read what he asked for loses his connection, and what all of them have not read yet has a limit: beyond it,
+-- requests wait, but for those of consoles that have read theirs.
 --
 -- `{"do":"attach","args":[{"rw":false}]}` makes a console of the connection: what comes from then on is for its session
 -- (kvserver.console.node.session), which may send lines at any time. A line may then be longer.
@@ -141,9 +142,17 @@ function Connection:attach(about)
   return json.encode { ok = true, result = greeting }
 end
 
+-- Nothing that a line holds may end the node.
+function Connection:take_for_session(line)
+  local ok <const>, why = pcall(self.session.take, self.session, line)
+  if ok then return end
+  log.write("error", "admin", "request_failed", { why = tostring(why) })
+  self:push(refusal("request: it makes no sense"), function() self:close() end)
+end
+
 function Connection:answer(line)
   if self.session then
-    self.session:take(line)
+    self:take_for_session(line)
     return self:go_on()
   end
   local request <const>, why = json.decode(line)
@@ -186,9 +195,23 @@ end
 local Socket = {}
 Socket.__index = Socket
 
--- Answers the request that came first: called once per turn of the loop.
+-- One of a console, or that makes one: whatever others have not read, somebody must be able to see to it.
+local function is_for_console(request)
+  return request.connection.session ~= nil or request.line:find('"attach"', 1, true) ~= nil
+end
+
+-- The number of the request that came first, of those that may be answered.
+function Socket:next_request()
+  local full <const> = self.unread_bytes > UNREAD_BYTES_MAX
+  for i, request in ipairs(self.requests) do
+    if not full or request.connection.unread_bytes == 0 and is_for_console(request) then return i end
+  end
+end
+
+-- Answers it: called once per turn of the loop.
 local function answer_next(socket)
-  local first <const> = table.remove(socket.requests, 1)
+  local at <const> = socket:next_request()
+  local first <const> = at and table.remove(socket.requests, at)
   if first then first.connection:answer(first.line) end
   socket:wake()
 end
@@ -196,7 +219,7 @@ end
 -- Has the loop turn as long as there are requests that may be answered.
 function Socket:wake()
   if self.closed then return end
-  if #self.requests == 0 or self.unread_bytes > UNREAD_BYTES_MAX then return self.turns:stop() end
+  if not self:next_request() then return self.turns:stop() end
   self.turns:start(function() answer_next(self) end)
 end
 

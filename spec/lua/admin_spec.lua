@@ -3,6 +3,7 @@ local admin = require "kvserver.admin"
 local admin_client = require "kvserver.admin_client"
 local child = require "spec.support.child"
 local client = require "kvserver.client"
+local console = require "spec.support.console"
 local directory = require "spec.support.directory"
 local json = require "kvserver.json"
 local nodes = require "spec.support.nodes"
@@ -205,6 +206,9 @@ describe("the admin socket", function()
     local limit <const> = 16 << 20 -- as in lua/kvserver/admin.lua
     wait_until(function() return w.socket.unread_bytes > limit and #w.socket.requests > 10 end)
     assert.is_true(w.socket.unread_bytes < limit + (6 << 20))
+    local other <const> = console.attach(w.path)
+    assert.same({ 2 }, other:eval("1 + 1").values)
+    other:close()
     for _, connection in ipairs(lazy) do connection.pipe:close() end
     assert.equal("n1", w.client:call("ping").id)
     wait_until(function() return w.socket.count == 1 end)

@@ -63,6 +63,21 @@ describe("completion", function()
     end
   end)
 
+  it("looks at what is near the cursor, however much is typed, and at names that somebody may type", function()
+    for _, text in ipairs { ("a"):rep(100000), ("a."):rep(100000), ("f(''"):rep(100000) } do
+      local start <const> = os.clock()
+      complete(text .. " raft.pe")
+      local _, whole <const> = complete(text .. " raft.pe")
+      assert.equal(text .. " raft.peers", whole)
+      complete(text)
+      assert.is_true(os.clock() - start < 1)
+    end
+    c:eval("wide = {} for i = 1, 9000 do wide['k' .. i] = i end wide[('k'):rep(100000)] = 1")
+    local found <const> = complete("wide.k")
+    assert.equal(200, #found)
+    assert.same({ "k1", "k10", "k100" }, { table.unpack(found, 1, 3) })
+  end)
+
   it("works while a statement runs", function()
     local id <const> = c:begin("while true do end")
     local _, whole <const> = complete("raft.pe")

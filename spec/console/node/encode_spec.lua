@@ -89,6 +89,18 @@ describe("values on their way to a console", function()
     assert.is_string(bytes[2].bytes)
   end)
 
+  it("have columns that are names, and not many; nothing is called for them", function()
+    local function columns_of(columns) return wire(setmetatable({ 1 }, { columns = columns }))[1].columns end
+    local function fail() error "called" end
+    local many <const>, long = {}, { ("x"):rep(100000) }
+    for i = 1, 1000 do many[i] = "x" end
+    assert.same({ "a", "b" }, columns_of { "a", "b" })
+    assert.same({ "a" }, columns_of(setmetatable({ "a" }, { __len = fail, __index = fail })))
+    for _, wrong in ipairs { many, long, { "a", 7 }, { {} }, "a" } do assert.is_nil(columns_of(wrong)) end
+    local odd <const> = setmetatable({ a = 1 }, { columns = setmetatable({}, { __index = fail }) })
+    assert.same({ { "a", 1 } }, wire(odd)[1].record)
+  end)
+
   it("fit into what a reply may be, whatever is in them", function()
     for _, byte in ipairs { "x", "\1", "\xff", "\"" } do
       local list <const> = {}
@@ -98,7 +110,9 @@ describe("values on their way to a console", function()
   end)
 
   it("are refused on the way back when they make no sense", function()
-    for _, text in ipairs { "{}", "[{}]", '[{"float":"x"}]', '[{"bytes":"?"}]', '[{"other":"f"}]', "7" } do
+    for _, text in ipairs { "{}", "[{}]", '[{"float":"x"}]', '[{"bytes":"?"}]', '[{"other":"f"}]', "7",
+      '[{"list":7}]', '[{"record":7}]', '[{"record":[7]}]', '[{"record":[[null,1]]}]',
+      '[{"record":[[{"float":"nan"},1]]}]' } do
       assert.is_false((pcall(encode.decode, json.decode(text))), text)
     end
   end)

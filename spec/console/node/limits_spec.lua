@@ -76,6 +76,24 @@ describe("a statement without end", function()
     ["long strings"] = "while true do local _ = ('x'):rep(1 << 20) end",
     ["sorting"] = "local t = {} for i = 1, 100000 do t[i] = i end while true do table.sort(t) end",
     ["a message handler"] = "while true do xpcall(error, function() end) end",
+    ["a message handler that does not end"] = [[
+      xpcall(function() while true do end end, function() while true do end end)
+      xpcall(error, function() while true do end end)]],
+    ["inserting into a list that says it is long"] = [[
+      table.insert(setmetatable({}, { __len = function() return 1 << 60 end }), 1, 'x')]],
+    ["removing from a list that says it is long"] = [[
+      table.remove(setmetatable({}, { __len = function() return 1 << 60 end }), 1)]],
+    ["joining a list that says it is long"] = [[
+      while true do
+        table.concat(setmetatable({}, { __len = function() return 1 << 15 end, __index = rawlen }))
+      end]],
+    ["sorting long texts"] = [[
+      local texts, t = { ('x'):rep(1 << 20), ('x'):rep(1 << 20) }, {}
+      for i = 1, 100000 do t[i] = texts[i % 2 + 1] end
+      table.sort(t)]],
+    ["a long set in a pattern"] = "while true do local _ = ('a'):rep(300):find('[' .. ('b'):rep(1 << 20) .. ']') end",
+    ["a long piece of a pattern"] = "return ('a'):rep(100000):find(('a'):rep(50000) .. '[b]')",
+    ["pairs of brackets"] = "while true do local _ = ('('):rep(50000):find('%b()') end",
   }
   for name, code in pairs(endless) do
     it("is cancelled: " .. name, function()

@@ -90,6 +90,8 @@ describe("a session", function()
       { { ["do"] = "eval", code = "1", chunk = {} }, "chunk: expected" },
       { { ["do"] = "call", name = "reboot" }, "no command is called" }, { { ["do"] = "rw" }, "on: expected" },
       { { ["do"] = "call", name = "kv.get", args = 7 }, "args: expected an array" },
+      { { ["do"] = "call", name = {} }, "name: expected" }, { { ["do"] = "call" }, "name: expected" },
+      { { ["do"] = "call", name = "kv.get", args = json.array { { list = 7 } } }, "list: expected an array" },
     }
     for _, case in ipairs(cases) do
       local reply <const> = c:ask(case[1])
@@ -98,6 +100,21 @@ describe("a session", function()
     end
     c.pipe:write "hello\n"
     assert.same({ 1 }, c:eval("1").values)
+  end)
+
+  it("closes where it fails itself, and the node goes on", function()
+    local session <const> = next(w.socket.console.attached)
+    function session.take() error "no" end
+    c.pipe:write "{}\n"
+    wait_until(function() return c.ended end)
+    assert.equal("request: it makes no sense", c.greeting.err_msg)
+    local other <close> = w:attach()
+    assert.same({ 1 }, other:eval("1").values)
+  end)
+
+  it("cuts what an error says", function()
+    local reply <const> = c:eval("error(('x'):rep(1 << 20), 0)")
+    assert.equal(("x"):rep(16384) .. "... (1048576 bytes)", reply.message)
   end)
 
   it("takes statements of up to 1 MiB, and ends at longer ones", function()

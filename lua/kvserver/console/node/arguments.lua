@@ -3,8 +3,15 @@
 --     arguments.string("kv.get", 1, key)   --> "kv.get: argument 1: expected a string, got nil"
 local M = {}
 
+local SHOWN_BYTES_MAX <const> = 100 -- of what is refused
+
+local function text_of(value)
+  if #value <= SHOWN_BYTES_MAX then return ("%q"):format(value) end
+  return ("%q... (%d bytes)"):format(value:sub(1, SHOWN_BYTES_MAX), #value)
+end
+
 local function refuse(command, place, expected, value)
-  local got <const> = value == nil and "nil" or type(value) == "string" and ("%q"):format(value)
+  local got <const> = value == nil and "nil" or type(value) == "string" and text_of(value)
     or type(value) == "table" and "a table" or tostring(value)
   error(("%s: %s: expected %s, got %s"):format(command, place, expected, got), 0)
 end

@@ -11,8 +11,10 @@ local table_of_commands = require "kvserver.console.node.commands"
 
 local M = {}
 
+local TEXT_BYTES_MAX <const> = 300 -- before the cursor, of what is typed, are looked at
 local CANDIDATES_MAX <const> = 200
 local KEYS_MAX <const> = 10000 -- of a table that are looked at
+local KEY_BYTES_MAX <const> = 200 -- longer ones are no candidates
 local COLUMNS <const> = { "text", "kind", "arguments" }
 
 local KEYWORDS <const> = [[and break do else elseif end false for function goto if in local nil not or repeat return
@@ -99,18 +101,29 @@ local function add_keywords(found, word)
   end
 end
 
+-- The fields of a table that begin with a word, in order; after a colon those that can be called.
+local function keys_of(subject, word, separator)
+  local keys <const>, seen = {}, 0
+  for key, value in next, subject do
+    seen = seen + 1
+    if seen > KEYS_MAX then break end
+    local fits <const> = type(key) == "string" and #key <= KEY_BYTES_MAX and key:sub(1, #word) == word
+      and key:find("^[%a_][%w_]*$") and (separator ~= ":" or type(value) == "function")
+    if fits then keys[#keys + 1] = key end
+  end
+  table.sort(keys)
+  return table.move(keys, 1, math.min(#keys, CANDIDATES_MAX), 1, {})
+end
+
 local function named(text, environment, commands)
   local typed <const> = text:match("[%a_][%w_.:]*$") or ""
   if text:sub(1, #text - #typed):find("[%w_)%]\"'][.:]$") then return {}, #text + 1 end -- of a value, not of a name
   local path <const>, separator, word = typed:match("^(.*)([.:])([%w_]*)$")
   word = word or typed
-  local found <const>, seen = {}, 0
-  for key, value in next, fields_of(path and resolve(environment, path) or not path and environment, separator) do
-    seen = seen + 1
-    if seen > KEYS_MAX then break end
-    local fits <const> = type(key) == "string" and key:sub(1, #word) == word and key:find("^[%a_][%w_]*$")
-      and (separator ~= ":" or type(value) == "function")
-    if fits then found[#found + 1] = describe(key, path, value, commands) end
+  local found <const> = {}
+  local fields <const> = fields_of(path and resolve(environment, path) or not path and environment, separator)
+  for i, key in ipairs(keys_of(fields, word, separator)) do
+    found[i] = describe(key, path, rawget(fields, key), commands)
   end
   if not path then add_keywords(found, word) end
   return found, #text - #word + 1
@@ -124,11 +137,13 @@ end
 -- @treturn table a sorted list of {text =, kind =, arguments =}, 200 at most
 -- @treturn integer the byte of the text, from 1, from which on a candidate's text stands in its place
 function M.candidates(text, environment, commands, config)
-  local found, from = quoted(text, config)
-  if not found then found, from = named(text, environment, commands) end
+  local skipped <const> = math.max(0, #text - TEXT_BYTES_MAX)
+  local tail <const> = text:sub(skipped + 1)
+  local found, from = quoted(tail, config)
+  if not found then found, from = named(tail, environment, commands) end
   table.sort(found, function(a, b) return a.text < b.text end)
   for i = #found, CANDIDATES_MAX + 1, -1 do found[i] = nil end
-  return result.list(COLUMNS, found), from
+  return result.list(COLUMNS, found), skipped + from
 end
 
 return M

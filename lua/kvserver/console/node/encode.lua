@@ -16,6 +16,7 @@
 --
 -- Tables are read raw: no metamethod runs.
 local json = require "kvserver.json"
+local lists = require "kvserver.console.node.lists"
 local types = require "kvserver.types"
 
 local M = {}
@@ -26,6 +27,7 @@ M.DEPTH_MAX = 8 -- of tables; each takes three levels of JSON, which has 32
 M.STRING_BYTES_MAX = 65536
 M.REPLY_BYTES_MAX = 4 << 20
 
+local COLUMNS_MAX <const>, COLUMN_BYTES_MAX <const> = 64, 256 -- more, or longer ones, are not columns
 local ITEM_BYTES <const> = 32 -- about what is around an item
 local ESCAPE_BYTES <const> = 5 -- what a control character takes beside itself
 
@@ -74,10 +76,18 @@ local function measure(subject)
   return count, sequence and rawlen(subject) == count
 end
 
+-- The names of columns, a list that is nobody else's; nil when there are none.
 local function columns_of(subject)
   local metatable <const> = debug.getmetatable(subject)
-  local columns <const> = metatable and rawget(metatable, "columns")
-  return type(columns) == "table" and columns or nil
+  local named <const> = metatable and rawget(metatable, "columns")
+  if type(named) ~= "table" or rawlen(named) > COLUMNS_MAX then return nil end
+  local columns <const> = {}
+  for i = 1, rawlen(named) do
+    local name <const> = rawget(named, i)
+    if type(name) ~= "string" or #name > COLUMN_BYTES_MAX then return nil end
+    columns[i] = name
+  end
+  return columns
 end
 
 local encode
@@ -92,7 +102,8 @@ local function encode_list(state, subject, count)
     list[i] = encode(state, rawget(subject, i))
   end
   local columns <const> = columns_of(subject)
-  return { list = json.array(list), columns = columns and json.array(table.move(columns, 1, #columns, 1, {})) }
+  for _, name in ipairs(columns or {}) do state.bytes = state.bytes + #name end
+  return { list = json.array(list), columns = columns and json.array(columns) }
 end
 
 local RANKS <const> = { number = 1, string = 2, boolean = 3 }
@@ -118,7 +129,7 @@ local function keys_of(subject)
     if #rest == M.ITEMS_MAX then break end
     if not named[key] and key == key then rest[#rest + 1] = key end
   end
-  table.sort(rest, before)
+  lists.sort(rest, before)
   return table.move(rest, 1, #rest, #keys + 1, keys)
 end
 
@@ -182,13 +193,20 @@ local decoders <const> = {
   float = function(text) return tonumber(text) or error("float: expected a number as %a writes it", 0) end,
   bytes = function(text) return types.base64_decode(text) or error("bytes: expected base64", 0) end,
   list = function(items)
+    if type(items) ~= "table" then error("list: expected an array", 0) end
     local list <const> = {}
     for i, item in ipairs(items) do list[i] = decode(item) end
     return list
   end,
   record = function(items)
+    if type(items) ~= "table" then error("record: expected an array", 0) end
     local record <const> = {}
-    for _, item in ipairs(items) do record[decode(item[1])] = decode(item[2]) end
+    for _, item in ipairs(items) do
+      local key
+      if type(item) == "table" then key = decode(item[1]) end
+      if key == nil or key ~= key then error("record: expected pairs of a key and a value", 0) end
+      record[key] = decode(item[2])
+    end
     return record
   end,
 }

@@ -5,12 +5,15 @@
 --     print(matcher:search(1))    --> 4  7
 --     print(matcher:capture(2))   --> 12
 --
--- What cannot take long is left to the library: a piece of a pattern without repetitions, the length of a run of one
--- class. What is done here is the part that goes back and tries again.
+-- What cannot take long is left to the library: a piece of a pattern without repetitions at one place, or looked for in
+-- a window of the text; so much of a run of one class. What is done here is the part that goes back and tries again.
 local M = {}
 
-local find <const>, sub <const>, byte <const> = string.find, string.sub, string.byte
+local find <const>, sub <const>, byte <const>, min <const>, max <const> = string.find, string.sub, string.byte,
+  math.min, math.max
 local CAPTURES_MAX <const> = 32
+local STEPS_MAX <const> = 200000 -- of the library, at one go: about a millisecond
+local SEARCHED_BYTES_MAX <const> = 300 -- of a piece that it looks for
 local OPEN <const>, POSITION <const> = -1, -2 -- where a capture ends, when it is not there yet, or never will be
 
 -- ---- compiling ----
@@ -121,9 +124,19 @@ local match
 -- match.
 local steps <const> = {}
 
+-- How many characters from a position on are of the class.
+local function run_length(subject, item, position)
+  local window <const>, length = min(item.max, max(1, STEPS_MAX // #item.run)), 0
+  repeat
+    local text <const> = sub(subject, position + length, position + length + window - 1)
+    local _, last <const> = find(text, item.run)
+    length = length + last
+  until last < window or length >= item.max
+  return length
+end
+
 function steps.most(self, item, number, position)
-  local _, last <const> = find(self.subject, item.run, position)
-  for count = math.min(last - position + 1, item.max), item.min, -1 do
+  for count = run_length(self.subject, item, position), item.min, -1 do
     local finish <const> = match(self, number + 1, position + count)
     if finish then return finish end
   end
@@ -200,6 +213,19 @@ function match(self, number, position)
   return position
 end
 
+-- From a position on, the first where a piece may match; nil: it matches nowhere. What looks at what is around it, or
+-- at all of the text, is tried everywhere.
+local function skip(subject, piece, from)
+  if #piece > SEARCHED_BYTES_MAX or find(piece, "%%[bf]") then return from end
+  local window <const> = STEPS_MAX // #piece -- places at which it may begin
+  repeat
+    local at <const> = find(sub(subject, from, from + window + #piece), piece)
+    if at then return from + at - 1 end
+    from = from + window
+  until from > #subject + 1
+  return nil
+end
+
 --- Looks for the pattern.
 -- @tparam integer from the first position to try, 1 to #subject + 1
 -- @treturn ?integer where it was found, nil when it was not
@@ -208,7 +234,7 @@ function Matcher:search(from)
   local first <const>, length = self.items[1], #self.subject
   repeat
     if not self.anchored and first and first.kind == "piece" then
-      from = find(self.subject, first.text, from)
+      from = skip(self.subject, first.text, from)
       if not from then return nil end
     end
     self.level = 0

@@ -76,8 +76,10 @@ local function end_process(self)
   if f then f() end
 end
 
--- A task: runs `f`, which returns the text of the answer, and sends that.
+-- A task: runs `f`, which returns the text of the answer, and sends that. Answers may be large: the next statement
+-- waits until those before it were taken.
 local function perform(self, running, f)
+  self.outlet:wait_room()
   if self.limited then
     running.work = loop.spawn_limited(self.context.console:memory_cap(), f)
   else
@@ -111,6 +113,12 @@ local function evaluate(self, request)
   return reply
 end
 
+local function call(self, command, args)
+  local ok <const>, arguments = pcall(encode.decode, args)
+  if not ok then return { ok = false, kind = "refused", message = arguments } end
+  return statement.run(function() return command(table.unpack(arguments, 1, arguments.n)) end, self.context)
+end
+
 -- ---- what a console asks for ----
 
 local verbs <const> = {}
@@ -130,15 +138,13 @@ function verbs.eval(self, request)
 end
 
 function verbs.call(self, request)
-  local command <const> = environment.command(self.environment_commands, request.name)
-  if not command then return self:refuse(request.id, ("name: no command is called %q"):format(request.name)) end
+  local name <const> = request.name
+  if type(name) ~= "string" or #name > NAME_BYTES_MAX then return self:refuse(request.id, "name: expected a name") end
+  local command <const> = environment.command(self.environment_commands, name)
+  if not command then return self:refuse(request.id, ("name: no command is called %q"):format(name)) end
   if self.running then return self:refuse(request.id, "busy: another statement of this console runs") end
-  local ok <const>, arguments = pcall(encode.decode, request.args)
-  if not ok then return self:refuse(request.id, arguments) end
   set_writing(self, request)
-  start(self, request.id, request.name, function()
-    return statement.run(function() return command(table.unpack(arguments, 1, arguments.n)) end, self.context)
-  end)
+  start(self, request.id, name, function() return call(self, command, request.args) end)
 end
 
 function verbs.cancel(self, request)

@@ -25,6 +25,7 @@ local TIDY_BYTES <const> = 256 << 10
 local STATUS_MS <const> = 200 -- how often it is looked whether the node's role changed
 
 local COLLECT_NS <const> = 2000000 -- of each of these looks goes to the collector
+local CYCLES <const> = 2 -- of it, behind the last console
 
 local Sessions = {}
 Sessions.__index = Sessions
@@ -35,12 +36,14 @@ local function identity(self)
 end
 
 -- What consoles left is collected in pieces: the node itself hardly allocates, so the collector would not get to it for
--- hours. Until a whole cycle is over behind the last one of them.
+-- hours. Until a whole cycle is over behind the last one of them: the one that ends first had begun before, and may keep
+-- what was in use then.
 local function tidy(self)
   local end_ns <const> = uv.hrtime() + COLLECT_NS
   repeat
     if collectgarbage "step" then
-      if self.count == 0 then self.timer:stop() end
+      self.cycles_alone = self.count == 0 and self.cycles_alone + 1 or 0
+      if self.cycles_alone == CYCLES then self.timer:stop() end
       return
     end
   until uv.hrtime() >= end_ns
@@ -57,7 +60,7 @@ local function first_came(self)
     M.strings_limited = true
     loop.limit_strings(standard.string_methods)
   end
-  self.memory_bytes = self.memory_bytes or loop.memory_bytes()
+  self.memory_bytes, self.cycles_alone = self.memory_bytes or loop.memory_bytes(), 0
   self.timer:start(STATUS_MS, STATUS_MS, function() look(self) end)
 end
 

@@ -9,6 +9,7 @@ local M = {}
 
 local FRAMES_MAX <const> = 20 -- of a traceback
 local LINE_MAX <const> = 100000
+local MESSAGE_BYTES_MAX <const> = 16384 -- of an error; longer: cut
 
 local function pass(...)
   return ...
@@ -64,7 +65,9 @@ end
 
 local function text_of(problem)
   local ok <const>, text = pcall(tostring, problem)
-  return ok and text or ("(error object is a %s value)"):format(type(problem))
+  if not ok then return ("(error object is a %s value)"):format(type(problem)) end
+  if #text <= MESSAGE_BYTES_MAX then return text end
+  return ("%s... (%d bytes)"):format(text:sub(1, MESSAGE_BYTES_MAX), #text)
 end
 
 local function describe(problem)

@@ -1,13 +1,15 @@
 --- string.find, match, gmatch and gsub as statements of a console have them: they can be interrupted, however long the
 -- text is and whatever the pattern, and what gsub calls may wait.
 --
--- Where the library's own cannot take long, that does it: by the most steps that so many repetitions can take in so
--- long a text. Elsewhere kvserver.console.node.pattern does, which is slower.
+-- Where the library's own cannot take long, that does it: by the most steps that a pattern of this length, with so many
+-- repetitions, can take in so long a text. Elsewhere kvserver.console.node.pattern does, which is slower.
 local pattern = require "kvserver.console.node.pattern"
+local placed = require "kvserver.console.node.placed"
 
 local M = {}
 
-local STEPS_MAX <const> = 100000 -- of the library's matching: about a millisecond
+local STEPS_MAX <const> = 1000000 -- of the library's matching: a few milliseconds
+local PATTERN_BYTES_MAX <const> = 1000 -- longer ones are not looked through
 local PLAIN_STEPS_MAX <const> = 1 << 27 -- of its comparing
 
 local function is_text(value)
@@ -17,16 +19,18 @@ end
 -- Whether the library's own may do it: always with what it refuses.
 local function is_quick(subject, text)
   if not is_text(subject) or not is_text(text) then return true end
+  text = tostring(text)
+  if #text > PATTERN_BYTES_MAX then return false end
   local _, repetitions <const> = string.gsub(text, "[*+?-]", "")
-  local factor <const> = #tostring(subject) + 1.0
   local _, pairs_of <const> = string.gsub(text, "%%b", "")
-  return factor ^ (1 + repetitions + pairs_of) <= STEPS_MAX
+  local length <const> = #tostring(subject) + 1.0
+  return #text * length ^ (1 + repetitions + pairs_of) <= STEPS_MAX
 end
 
 -- Where a search begins: from 1 to one behind the text; nil: nowhere.
 local function start_of(subject, init)
   local length <const> = #subject
-  init = init == nil and 1 or math.tointeger(init) or error("number has no integer representation", 3)
+  init = init == nil and 1 or math.tointeger(init) or error("number has no integer representation", 0)
   if init < 0 then init = math.max(length + init + 1, 1) end
   if init == 0 then init = 1 end
   return init <= length + 1 and init or nil
@@ -34,13 +38,6 @@ end
 
 local function prepare(text, subject, literal)
   return pattern.matcher(tostring(text), subject, literal)
-end
-
--- Calls f; what it raises has the place of whoever called the function of the library.
-local function placed(f, ...)
-  local results <const> = table.pack(pcall(f, ...))
-  if results[1] then return table.unpack(results, 2, results.n) end
-  error(results[2], type(results[2]) == "string" and 3 or 0)
 end
 
 local function search(subject, text, init, whole)
