@@ -118,7 +118,7 @@ describe("DistributedKV", function()
     assert.equal(0, #fake:held_reads())
   end)
 
-  it("waits on for the asynchronous writes that a leader took before a read, and only while they are pending", function()
+  it("waits on for the asynchronous writes that a leader took before a read, while they are pending", function()
     local fake = fake_node.create()
     fake:hold_reads(true)
     fake:set_last_index(12)

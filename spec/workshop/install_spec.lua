@@ -43,7 +43,8 @@ describe("make install", function()
 
   it("leaves admin scripts where the program finds them by their names", function()
     local data <const> = home.path .. "/data"
-    local node <close> = process.spawn { args = { process.self(), "--data", data, "--listen", cluster.own_host() .. ":7000" } }
+    local address <const> = cluster.own_host() .. ":7000"
+    local node <close> = process.spawn { args = { process.self(), "--data", data, "--listen", address } }
     node:wait_line("ready on", 10000)
     local command <const> = {
       home.path .. PREFIX .. "/bin/kvserver", "--console", data, "-o", "json", "-f", "rolling_restart.lua", data,

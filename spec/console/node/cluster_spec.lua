@@ -1,5 +1,5 @@
--- Statements that would not let go, at every node of a real cluster under load: nobody misses a heartbeat. The timing is
--- that of a machine which has much else to do.
+-- Statements that would not let go, at every node of a real cluster under load: nobody misses a heartbeat. The timing
+-- is that of a machine which has much else to do.
 local cluster = require "kvserver.cluster"
 local console = require "spec.support.console"
 local directory = require "spec.support.directory"
