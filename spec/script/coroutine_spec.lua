@@ -94,6 +94,21 @@ describe("a coroutine through which yields pass", function()
     assert.is_true(closed)
   end)
 
+  it("is the scheduler's alone while it is that of a task", function()
+    local co
+    local worker <const> = task.spawn(function()
+      co = coroutine.running()
+      task.sleep(5)
+      return "slept"
+    end)
+    task.yield()
+    assert.equal("waiting", worker:status())
+    assert.same({ false, "cannot resume non-suspended coroutine" }, { passing.resume(co) })
+    assert.is_false((pcall(passing.close, co)))
+    assert.equal("slept", worker:join())
+    assert.is_true(passing.close(co))
+  end)
+
   it("waits in place where a C function stands in between", function()
     local list <const> = { 3, 1, 2 }
     passing.wrap(function()
@@ -136,6 +151,16 @@ describe("a coroutine through which yields pass", function()
       return library.resume(outer)
     end,
     ["no coroutine"] = function(library) return pcall(library.resume, 1) end,
+    ["no coroutine to close"] = function(library) return pcall(library.close, 1) end,
+    ["one that is closed"] = function(library)
+      local handler <const> = { __close = function() error("no", 0) end }
+      local co <const> = coroutine.create(function()
+        local _ <close> = setmetatable({}, handler)
+        coroutine.yield()
+      end)
+      coroutine.resume(co)
+      return library.close(co)
+    end,
     ["no function"] = function(library) return pcall(library.wrap, 1) end,
     ["a wrapped one that is dead"] = function(library)
       local f <const> = library.wrap(function() end)

@@ -2,15 +2,18 @@
  *
  *   resume(co, ...) -> true, values... | false, error        as coroutine.resume
  *   wrap(f) -> function                                      as coroutine.wrap
+ *   close(co) -> true | false, error                         as coroutine.close
  *
  * A coroutine that the hook stops, or that waits, yields to whoever resumed it; these two do not return then, but yield
  * on, as far as the scheduler, and take it up again when the task goes on. What a script itself yields ends a resume as
- * ever. Where a C function that cannot yield stands in between (table.sort) it is as with Lua's own. */
+ * ever. Where a C function that cannot yield stands in between (table.sort) it is as with Lua's own. The coroutine of a
+ * task is none that a script can resume or close, even where it waits. */
 #include "script/bindings.h"
 
 #include "script/scheduler.h"
 
 #include <lauxlib.h>
+#include <lualib.h>
 
 /* What `resume` and `wrap` have in common: the coroutine, and what becomes of how it ended. */
 struct kind {
@@ -42,6 +45,8 @@ static bool hand_over(lua_State *L, lua_State *co, int args_count) {
   const char *why = NULL;
   if (!lua_checkstack(co, args_count)) {
     why = "too many arguments to resume";
+  } else if (task_owns(L, co)) {
+    why = "cannot resume non-suspended coroutine";
   } else if (lua_status(co) == LUA_OK) {
     lua_Debug activation;
     if (co == L || lua_getstack(co, 0, &activation))
@@ -125,8 +130,27 @@ static int coroutine_wrap(lua_State *L) {
   return 1;
 }
 
+/* ---- close ---- */
+
+/* Upvalue: Lua's own. */
+static int coroutine_close(lua_State *L) {
+  lua_State *co = lua_tothread(L, 1);
+  luaL_argexpected(L, co != NULL, 1, "thread");
+  if (task_owns(L, co)) return luaL_error(L, "cannot close a running coroutine");
+  lua_settop(L, 1);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
 int luaopen_kvserver_coroutine(lua_State *L) {
   static const luaL_Reg functions[] = {{"resume", coroutine_resume}, {"wrap", coroutine_wrap}, {NULL, NULL}};
   luaL_newlib(L, functions);
+  lua_getglobal(L, LUA_COLIBNAME);
+  lua_getfield(L, -1, "close");
+  lua_remove(L, -2);
+  lua_pushcclosure(L, coroutine_close, 1);
+  lua_setfield(L, -2, "close");
   return 1;
 }

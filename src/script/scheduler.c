@@ -46,6 +46,12 @@ lua_State *task_state(const struct task *task) {
   return task->co;
 }
 
+bool task_owns(lua_State *L, lua_State *co) {
+  bool owned = lua_rawgetp(L, LUA_REGISTRYINDEX, co) != LUA_TNIL;
+  lua_pop(L, 1);
+  return owned;
+}
+
 bool task_ended(const struct task *task) {
   return task->ended;
 }
@@ -116,7 +122,9 @@ static void end(struct task *task, enum task_phase phase) {
   list_remove(&task->all);
   complete_joiners(task);
   lua_pushnil(vm->L);
-  lua_rawsetp(vm->L, LUA_REGISTRYINDEX, task); /* an existing slot: no allocation */
+  lua_rawsetp(vm->L, LUA_REGISTRYINDEX, task); /* existing slots: no allocation */
+  lua_pushnil(vm->L);
+  lua_rawsetp(vm->L, LUA_REGISTRYINDEX, task->co);
   if (phase != TASK_FAILED || task->claimed) return;
   /* A handle that nobody kept is found by a full collection and reports the failure at once; one that was kept may
    * still be joined, and reports at the end if it was not. */
@@ -428,6 +436,8 @@ struct task *task_spawn(lua_State *L, int args_count) {
   lua_xmove(L, task->co, args_count + 1);
   task->args_count = args_count;
   hook_install(task->co);
+  lua_pushboolean(L, true);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, task->co);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, task);
   list_push_back(&vm->tasks, &task->all);

@@ -18,6 +18,8 @@ struct task *task_spawn(lua_State *L, int args_count);
 struct task *task_spawn_limited(lua_State *L, const struct script_limits *limits, int args_count);
 /* The coroutine. */
 lua_State *task_state(const struct task *task);
+/* True when it is the coroutine of a task that has not ended: the scheduler alone resumes and closes it. */
+bool task_owns(lua_State *L, lua_State *co);
 /* True when L may yield to the scheduler: it is the running task itself, or a coroutine of it below resumes that pass
  * yields on (lua_coroutine.c), and no C function that cannot yield stands in between. */
 bool task_can_yield(const struct script_vm *vm, lua_State *L);

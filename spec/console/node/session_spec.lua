@@ -160,6 +160,17 @@ describe("a session", function()
       other:eval("mine, string.mine, kv.mine, server.ours").values)
   end)
 
+  it("keeps its statement, though another one gets hold of its coroutine", function()
+    local other <close> = w:attach()
+    local id <const> = c:begin("server.co = coroutine.running() while true do kv.get('a') end")
+    wait_until(function() return other:eval("server.co ~= nil").values[1] end)
+    assert.same({ false, "cannot resume non-suspended coroutine" },
+      other:eval("for i = 1, 100 do coroutine.resume(server.co) end return coroutine.resume(server.co)").values)
+    assert.is_false(other:eval("coroutine.close(server.co)").ok)
+    c:write { ["do"] = "cancel", id = id }
+    assert.equal("cancelled", c:answer(id).kind)
+  end)
+
   it("is told when the node goes", function()
     local gone <close> = console.world()
     local watcher <close> = gone:attach()

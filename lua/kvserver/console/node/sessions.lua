@@ -36,8 +36,8 @@ local function identity(self)
 end
 
 -- What consoles left is collected in pieces: the node itself hardly allocates, so the collector would not get to it for
--- hours. Until a whole cycle is over behind the last one of them: the one that ends first had begun before, and may
--- keep what was in use then.
+-- hours. Until a whole cycle is over behind the last console: the cycle that ends first had begun before, and may keep
+-- what was in use then.
 local function tidy(self)
   local end_ns <const> = uv.hrtime() + COLLECT_NS
   repeat

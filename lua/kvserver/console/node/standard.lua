@@ -161,8 +161,8 @@ function M.new()
   environment.collectgarbage, environment.load = collect_garbage, loader(environment)
   environment.xpcall = protect
   environment.string, environment.table = new_string(), new_table()
-  environment.coroutine = copy(coroutine, "close create isyieldable running status yield")
-  environment.coroutine.resume, environment.coroutine.wrap = passing.resume, passing.wrap
+  environment.coroutine = copy(coroutine, "create isyieldable running status yield")
+  for name, f in pairs(copy(passing, "close resume wrap")) do environment.coroutine[name] = f end
   environment.utf8 = all_of_texts("utf8", "len offset")
   for name, value in pairs(copy(utf8, "char charpattern codepoint codes")) do environment.utf8[name] = value end
   environment.os = copy(os, "clock difftime time")
