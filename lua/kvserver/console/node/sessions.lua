@@ -25,6 +25,8 @@ local TIDY_BYTES <const> = 256 << 10
 local STATUS_MS <const> = 200 -- how often it is looked whether the node's role changed
 
 local COLLECT_NS <const> = 2000000 -- of each of these looks goes to the collector
+local COLLECT_MS <const> = 20 -- and so often when nobody is left, until what was left is collected
+local CYCLES <const> = 2 -- of the collector, for that: the one that is under way may have seen it as alive already
 
 local Sessions = {}
 Sessions.__index = Sessions
@@ -40,7 +42,8 @@ local function tidy(self)
   local end_ns <const> = uv.hrtime() + COLLECT_NS
   repeat
     if collectgarbage "step" then
-      if self.count == 0 then self.timer:stop() end
+      self.cycles_due = self.cycles_due - 1
+      if self.count == 0 and self.cycles_due <= 0 then self.timer:stop() end
       return
     end
   until uv.hrtime() >= end_ns
@@ -96,6 +99,12 @@ function Sessions:memory_cap()
   return math.min(math.max(usual, tidying), usual + M.MEMORY_BYTES_MAX)
 end
 
+--- Has what somebody left collected: a session that ends, or its statement, when that ends only later.
+function Sessions:collect()
+  self.cycles_due = CYCLES
+  if self.count == 0 and not self.closed then self.timer:start(COLLECT_MS, COLLECT_MS, function() tidy(self) end) end
+end
+
 --- Ends a session. Any number of times.
 -- @param attached of `attach`
 function Sessions:detach(attached)
@@ -103,6 +112,7 @@ function Sessions:detach(attached)
   self.attached[attached] = nil
   self.count = self.count - 1
   attached:close()
+  self:collect()
 end
 
 --- The consoles that are attached, in the order in which they came.
@@ -156,6 +166,7 @@ function M.new(options)
   return setmetatable({
     node = options.node, config = options.config, restart = options.restart, stop = options.stop,
     timer = uv.new_timer(), start_ns = uv.hrtime(), undo = undo.new(), attached = {}, count = 0, last_id = 0,
+    cycles_due = 0,
     shared = {},
   }, Sessions)
 end
