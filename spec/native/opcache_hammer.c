@@ -16,9 +16,9 @@
 
 int luaopen_opcache_hammer(lua_State *L);
 
-/* Results alone leave room, so it goes on; with the pending ones of one thread, though, the cache is full at times: it
- * may be that the threads run one after the other. */
-enum { THREADS_MAX = 16, OWN_MAX = 8, OPS_MAX = 48, TTL_MS = 44 };
+/* However the threads are scheduled, those that stand still leave room for the others (THREADS x OWN_MAX < OPS_MAX), and
+ * even one alone finds the cache full at times (TTL_MS + OWN_MAX > OPS_MAX). */
+enum { THREADS_MAX = 8, OWN_MAX = 4, OPS_MAX = 48, TTL_MS = 46 };
 
 struct hammer {
   struct opcache *cache;
@@ -60,6 +60,7 @@ static void reserve(struct worker *worker) {
   }
   CHECK(pthread_mutex_lock(&hammer->mutex) == 0);
   hammer->refused++;
+  hammer->now_ms++; /* who is refused waits, and results expire meanwhile */
   CHECK(pthread_mutex_unlock(&hammer->mutex) == 0);
 }
 

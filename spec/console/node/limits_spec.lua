@@ -197,6 +197,19 @@ describe("a statement that wants all memory", function()
     wait_until(function() return loop.memory_bytes() - before < 4 << 20 end)
   end)
 
+  it("gives it back even when the collector was about to be done, and saw all of it in use", function()
+    collectgarbage()
+    local before <const> = loop.memory_bytes()
+    collectgarbage "stop"
+    local _ <close> = setmetatable({}, { __close = function() collectgarbage "restart" end })
+    c:eval("hoard = {} while true do hoard[#hoard + 1] = ('x'):rep(100000) .. #hoard end")
+    local steps = 0
+    repeat steps = steps + 1 until collectgarbage "step"
+    for _ = 1, steps * 9 // 10 do collectgarbage "step" end
+    c:close()
+    wait_until(function() return loop.memory_bytes() - before < 4 << 20 end)
+  end)
+
   it("does not get it by catching errors", function()
     local beat <close> = pulse()
     local reply <const> = c:eval("hoard = {} while true do pcall(function() hoard[#hoard + 1] = { 'x' } end) end")

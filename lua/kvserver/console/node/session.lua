@@ -88,7 +88,7 @@ local function perform(self, running, f)
   if running.cancelled then running.work:cancel() end
   local ok <const>, text = pcall(running.work.join, running.work)
   self.running = nil
-  if self.closed then return end
+  if self.closed then return self.context.console:collect() end
   self.outlet:push(ok and text or answer_text(running.id, running.start_ns, ended_reply(running, text)),
     function() end_process(self) end)
 end
