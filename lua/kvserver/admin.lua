@@ -270,7 +270,7 @@ end
 --- Listens. A socket that a dead process left is replaced; anything else at the path is left alone.
 -- @tparam table options `path`, `node` (a kvserver.server), `config` (complete, of kvserver.config), `read_ms`
 -- (10000; in which an answer must be taken), `restart` and `stop` (functions that have the process do that, which a
--- console may ask for)
+-- console may ask for), `program` (the path of what a restart runs)
 -- @return the socket, a `<close>` value; or nil and why not
 function M.listen(options)
   local fd <const>, why = unixsocket.bind(options.path)

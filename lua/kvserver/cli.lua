@@ -115,7 +115,7 @@ end
 -- Serves; a console may have the program started anew then, whatever is at its path by now.
 local function serve(complete, program, arguments)
   local path <const> = assert(uv.exepath())
-  if not require("kvserver.serve").run(complete) then return end
+  if not require("kvserver.serve").run(complete, path) then return end
   io.stdout:flush()
   local _, why = execute.replace(path, { program, table.unpack(arguments) })
   io.stderr:write("kvserver: cannot start anew: ", why, "\n")

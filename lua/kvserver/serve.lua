@@ -73,12 +73,12 @@ local function absolute(path)
 end
 
 -- Nobody steers a node that has no admin socket; one that was asked for must be there.
-local function open_admin_socket(node, config, over)
+local function open_admin_socket(node, config, over, program)
   local path <const> = config.admin_socket
   local socket, why
   if path then
     socket, why = admin.listen {
-      path = absolute(path), node = node, config = config,
+      path = absolute(path), node = node, config = config, program = program,
       restart = function() over:set(nil, true) end, stop = function() over:set() end,
     }
     if not socket and path ~= (config.data or "") .. "/admin.sock" then fail(why, EXIT_FAILED) end
@@ -101,12 +101,13 @@ end
 
 --- Serves, until a signal says stop, or a console.
 -- @tparam table config complete, of kvserver.config
+-- @tparam string program the path of what will be started anew, when a console wants that
 -- @treturn ?boolean true when the program shall be started anew
-function M.run(config)
+function M.run(config, program)
   local over = stop_signal()
   local node <close> = start(config, over)
   if not node then return end
-  local socket <close> = open_admin_socket(node, config, over)
+  local socket <close> = open_admin_socket(node, config, over, program)
   task.spawn(function() over:set(node:wait_failed()) end)
   wait_until_of_use(node, config, over)
   if not over:is_set() then

@@ -88,6 +88,8 @@ describe("kvserver --console", function()
     local said <const> = json.decode(result.stderr)
     assert.same({ false, "runtime", "did you mean raft.peers?" }, { said.ok, said.kind, said.hint })
     assert.same({ 1, "" }, { result.code, result.stdout })
+    local bytes <const> = console { data, "-o", "json", "-e", "error('\\xff\\n', 0)" }
+    assert.same({ 1, "\\xff\n" }, { bytes.code, json.decode(bytes.stderr).message })
   end)
 
   it("says where an admin script is wrong, and what the node saw", function()

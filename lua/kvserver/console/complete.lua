@@ -60,8 +60,10 @@ local function node_candidates(node, before)
   local list <const>, from = table.unpack(reply and reply.ok and reply.values or {})
   if type(list) ~= "table" or math.type(from) ~= "integer" then return {}, 1 end
   local texts <const> = {}
-  for _, item in ipairs(list) do texts[#texts + 1] = type(item) == "table" and item.kind == "record" and
-    field(item, "text") or nil end
+  for _, item in ipairs(list) do
+    local text <const> = type(item) == "table" and item.kind == "record" and field(item, "text")
+    if text then texts[#texts + 1] = escape.text(text) end
+  end
   return texts, from
 end
 
@@ -82,7 +84,7 @@ function M.complete(node, before, columns)
   if #texts == 0 or from < 1 or from > #before + 1 then return 0, "" end
   local word <const>, prefix <const> = before:sub(from), common_prefix(texts)
   if #texts > 1 and #prefix <= #word then return 0, "", list_text(texts, columns) end
-  return utf8.len(word) or 0, escape.text(prefix)
+  return utf8.len(word) or 0, prefix
 end
 
 --- The arguments of the command at the end of a text.

@@ -5,9 +5,13 @@
 --     local reply <const>, why = node:request { ["do"] = "eval", code = "kv.get('a')", chunk = "=console", line = 1 }
 --     if not reply then print("no reply:", why) elseif not reply.ok then print(reply.message) end
 --
+-- What it says of itself, and why it goes or refuses, is shown at many places: a terminal may get these texts as they
+-- are here.
+--
 -- What the node says without being asked goes to handlers, which run in a task: `on_print(value)`, `on_status(event)`,
 -- `on_close(why)` (once, also when the node told that it stops).
 local decode = require "kvserver.console.decode"
+local escape = require "kvserver.console.escape"
 local json = require "kvserver.json"
 local task = require "kvserver.task"
 local uv = require "luv"
@@ -17,6 +21,8 @@ local M = {}
 
 local OPEN_MS <const> = 5000
 local CANCEL_MS <const> = 1000 -- what is cancelled has ended by then, or the node hangs
+local LINE_BYTES_MAX <const> = 64 << 20 -- of what a node sends: some times what a reply has at most
+local LINES_MAX <const> = 1000 -- that wait; beyond, more stay on the way
 local CLOSED <const> = "the connection is closed"
 local NONSENSE <const> = "the node sent what makes no sense to this console"
 
@@ -35,10 +41,26 @@ local function give_up(self, why)
   self.on_close(why)
 end
 
+-- What it says of itself.
+local function learn(self, news)
+  for key, value in pairs(news) do
+    if type(value) == "string" then value = escape.text(value) end
+    local is_plain <const> = type(value) ~= "table" and value ~= json.null
+    self.about[key] = is_plain and value or nil
+  end
+end
+
+-- Why it does something.
+local function reason(text, otherwise)
+  return type(text) == "string" and escape.text(text) or otherwise
+end
+
 -- The values of a reply, decoded; nil when one makes no sense.
 local function decode_values(list)
   local values <const> = {}
-  for i, value in ipairs(list or {}) do
+  if list == nil then return values end
+  if type(list) ~= "table" then return nil end
+  for i, value in ipairs(list) do
     values[i] = decode.value(value)
     if values[i] == nil then return nil end
   end
@@ -52,8 +74,10 @@ local function take_reply(self, message)
   if not values then return give_up(self, NONSENSE) end
   self.waiting[message.id] = nil
   message.values = values
+  message.ok = message.ok == true
   for _, key in ipairs { "message", "traceback", "hint" } do
-    if message[key] ~= nil then message[key] = decode.value(message[key]) end -- they need not be UTF-8
+    local text <const> = decode.value(message[key]) -- they need not be UTF-8
+    message[key] = type(text) == "string" and text or nil
   end
   waiting:set(message)
 end
@@ -62,10 +86,10 @@ local function take_event(self, message)
   if message.event == "print" then
     self.on_print(decode.value(message.text) or "")
   elseif message.event == "status" then
-    for key, value in pairs(message) do self.about[key] = value ~= json.null and value or nil end
+    learn(self, message)
     self.on_status(message)
   elseif message.event == "end" then
-    self.why_ending = type(message.why) == "string" and message.why or "the node stops"
+    self.why_ending = reason(message.why, "the node stops")
   end
 end
 
@@ -82,26 +106,41 @@ local function take_line(self, line)
   elseif message.ok and type(message.result) == "table" then
     self.attached:set(message.result)
   else
-    self.attached:set(nil, message.err_msg or NONSENSE)
+    self.attached:set(nil, reason(message.err_msg, NONSENSE))
   end
 end
 
--- Lines may be long: pieces are put together once their end is there.
+-- Lines may be long: pieces are put together once their end is there. False: one is too long.
 local function take(self, data)
   local from = 1
   for finish in data:gmatch "()\n" do
     self.pieces[#self.pieces + 1] = data:sub(from, finish - 1)
     local line <const> = table.concat(self.pieces)
-    self.pieces = {}
+    self.pieces, self.pieces_bytes = {}, 0
     from = finish + 1
-    self.lines[#self.lines + 1] = line
+    self.last_line = self.last_line + 1
+    self.lines[self.last_line] = line
   end
   self.pieces[#self.pieces + 1] = data:sub(from)
+  self.pieces_bytes = self.pieces_bytes + #data - from + 1
+  return self.pieces_bytes <= LINE_BYTES_MAX
 end
 
--- A task takes the lines, so that handlers may wait; what comes meanwhile queues up behind them.
+local function waiting_count(self)
+  return self.last_line - self.first_line + 1
+end
+
+local read
+
+-- A task takes the lines, so that handlers may wait; what comes meanwhile queues up behind them, and then on the way.
 local function take_lines(self)
-  while self.lines[1] and not self.why_closed do take_line(self, table.remove(self.lines, 1)) end
+  while waiting_count(self) > 0 and not self.why_closed do
+    local line <const> = self.lines[self.first_line]
+    self.lines[self.first_line] = nil
+    self.first_line = self.first_line + 1
+    if not pcall(take_line, self, line) then give_up(self, NONSENSE) end
+    if self.held_up and waiting_count(self) == 0 then read(self) end
+  end
   if self.input_ended and not self.why_closed then give_up(self, self.why_ending or CLOSED) end
   self.taking = false
 end
@@ -112,14 +151,14 @@ local function wake(self)
   task.spawn(take_lines, self)
 end
 
-local function read(self)
+function read(self)
+  self.held_up = false
+  if self.why_closed then return end
   self.pipe:read_start(function(_, data)
-    if data then
-      take(self, data)
-    else
-      self.pipe:read_stop()
-      self.input_ended = true
-    end
+    if data and not take(self, data) then return give_up(self, NONSENSE) end
+    self.input_ended = data == nil
+    self.held_up = waiting_count(self) > LINES_MAX
+    if self.input_ended or self.held_up then self.pipe:read_stop() end
     wake(self)
   end)
 end
@@ -154,7 +193,7 @@ local function attach(self, options, timeout_ms)
     return nil, ("%s: no answer within %g s: does the node hang?"):format(self.path, timeout_ms / 1000)
   end
   if not about then return nil, ("%s: %s"):format(self.path, why) end
-  for key, value in pairs(about) do self.about[key] = value ~= json.null and value or nil end
+  learn(self, about)
   return self
 end
 
@@ -168,7 +207,8 @@ function M.open(path, options)
   options = options or {}
   local timeout_ms <const> = options.timeout_ms or OPEN_MS
   local self <const> = setmetatable({
-    path = path, pipe = uv.new_pipe(false), pieces = {}, lines = {}, waiting = {}, count = 0, about = {},
+    path = path, pipe = uv.new_pipe(false), pieces = {}, pieces_bytes = 0, lines = {}, first_line = 1, last_line = 0,
+    waiting = {}, count = 0, about = {},
     attached = task.event(), on_print = options.on_print or ignore, on_status = options.on_status or ignore,
     on_close = ignore,
   }, Connection)

@@ -36,9 +36,18 @@ function tagged.bytes(text)
   return types.base64_decode(text) or bad "bytes"
 end
 
+-- Columns, when they are names.
+local function names(columns)
+  if type(columns) ~= "table" then return nil end
+  for _, name in ipairs(columns) do
+    if type(name) ~= "string" then bad "columns" end
+  end
+  return columns
+end
+
 function tagged.list(items, object)
   if type(items) ~= "table" then bad "list" end
-  local list <const> = { kind = "list", columns = object.columns }
+  local list <const> = { kind = "list", columns = names(object.columns) }
   for i, item in ipairs(items) do
     list.more = i == #items and cut_of(item) or nil
     if not list.more then list[i] = decode(item) end
@@ -65,7 +74,8 @@ end
 
 function tagged.cutbytes(both)
   if type(both) ~= "table" or math.type(both[1]) ~= "integer" then bad "cutbytes" end
-  return { kind = "cut", bytes = both[1], text = decode(both[2]) }
+  local text <const> = both[2] ~= nil and decode(both[2])
+  return type(text) == "string" and { kind = "cut", bytes = both[1], text = text } or bad "cutbytes"
 end
 
 function tagged.seen()

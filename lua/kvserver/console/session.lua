@@ -7,6 +7,7 @@ local escape = require "kvserver.console.escape"
 local json = require "kvserver.json"
 local output = require "kvserver.console.output"
 local render = require "kvserver.console.render"
+local types = require "kvserver.types"
 
 local M = {}
 
@@ -54,12 +55,13 @@ function Session:complain_of(reply)
   if self.style.format == "json" then
     local error_object <const> = { ok = false }
     for _, key in ipairs { "kind", "message", "traceback", "hint" } do
-      if type(reply[key]) == "string" then error_object[key] = reply[key] end
+      local text <const> = reply[key]
+      if type(text) == "string" then error_object[key] = types.utf8_valid(text) and text or escape.text(text, true) end
     end
     local text <const> = json.encode(error_object)
     return output.note((self.stderr_terminal and escape.text(text) or text) .. "\n")
   end
-  local lines <const> = { tostring(reply.message) }
+  local lines <const> = { type(reply.message) == "string" and reply.message or "the node does not say what is wrong" }
   if type(reply.hint) == "string" then lines[#lines + 1] = reply.hint end
   if type(reply.traceback) == "string" then lines[#lines + 1] = reply.traceback end
   self:complain(table.concat(lines, "\n"))

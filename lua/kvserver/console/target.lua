@@ -1,6 +1,7 @@
 --- Which node the console attaches to: from a TARGET to the path of an admin socket, and the nodes that there are on
 -- this machine.
 local admin_client = require "kvserver.admin_client"
+local escape = require "kvserver.console.escape"
 local files = require "kvserver.files"
 local options = require "kvserver.options"
 local uv = require "luv"
@@ -112,7 +113,9 @@ end
 
 local function several(found)
   local lines <const> = { "several nodes run on this machine; say which:" }
-  for _, node in ipairs(found) do lines[#lines + 1] = ("  kvserver --console %s   (%s)"):format(node.path, node.id) end
+  for _, node in ipairs(found) do
+    lines[#lines + 1] = ("  kvserver --console %s   (%s)"):format(escape.text(node.path), escape.text(node.id))
+  end
   return table.concat(lines, "\n")
 end
 

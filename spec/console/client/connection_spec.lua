@@ -94,13 +94,62 @@ describe("a connection to a node", function()
   end)
 
   it("ends when the node sends what it cannot make sense of", function()
-    for _, nonsense in ipairs { "hello\n", "[1]", '{"id":1,"ok":true,"values":[{"what":1}]}\n' } do
+    for _, nonsense in ipairs { "hello\n", "[1]", '{"id":1,"ok":true,"values":[{"what":1}]}\n',
+      '{"id":1,"ok":true,"values":7}\n', '{"id":1,"ok":true,"values":true}\n', ("x"):rep((64 << 20) + 1) } do
       local fake <close> = fake_node.listen(function(session) session:send(nonsense .. "\n") end)
       local node <close> = assert(connection.open(fake.path))
       local reply <const>, why = ask(node)
       assert.is_nil(reply)
       assert.matches("makes no sense", why)
     end
+  end)
+
+  it("shows nothing of what the node says of itself as an order to the terminal", function()
+    local order <const>, shown = "\27[2J\u{9b}31m", "\\x1b[2J\\u{9b}31m"
+    local about <const> = { id = order, role = "leader", term = {}, version = order, members = json.null }
+    local fake <close> = fake_node.listen(function(session)
+      session:send { event = "end", why = order }
+      session:close()
+    end, json.encode { ok = true, result = about } .. "\n")
+    local node <close> = assert(connection.open(fake.path))
+    assert.same({ shown, "leader", nil, shown, nil },
+      { node.about.id, node.about.role, node.about.term, node.about.version, node.about.members })
+    assert.same({ nil, shown }, { ask(node) })
+    local refusing <close> = fake_node.listen(nil, json.encode { ok = false, err_msg = order } .. "\n")
+    assert.same({ nil, ("%s: %s"):format(refusing.path, shown) }, { connection.open(refusing.path) })
+    local odd <close> = fake_node.listen(nil, '{"ok":false,"err_msg":{}}\n')
+    assert.matches("makes no sense", select(2, connection.open(odd.path)))
+  end)
+
+  it("takes what is wrong with a statement as text, or leaves it out", function()
+    local fake <close> = fake_node.listen(function(session, request)
+      session:send { id = request.id, ok = "no", kind = "runtime", message = { list = json.array {} },
+        traceback = 7, hint = { bytes = "/w==" } }
+    end)
+    local node <close> = assert(connection.open(fake.path))
+    local reply <const> = assert(ask(node))
+    assert.same({ false, nil, nil, "\xff" }, { reply.ok, reply.message, reply.traceback, reply.hint })
+  end)
+
+  it("leaves on the way what whoever takes it is not ready for, and takes all of it in the end", function()
+    local COUNT <const> = 20000
+    local fake <close> = fake_node.listen(function(session, request)
+      for _ = 1, COUNT // 1000 do session:send(('{"event":"print","text":"x"}\n'):rep(1000)) end
+      session:send { id = request.id, ok = true, values = json.array {} }
+    end)
+    local gate <const>, printed, most = task.event(), 0, 0
+    local node <close> = assert(connection.open(fake.path))
+    function node.on_print()
+      gate:wait()
+      printed, most = printed + 1, math.max(most, node.last_line - node.first_line)
+    end
+    task.spawn(function()
+      wait_until(function() return node.held_up end)
+      gate:set()
+    end)
+    assert(ask(node))
+    assert.equal(COUNT, printed)
+    assert.is_true(most < COUNT // 10, most .. " lines waited")
   end)
 
   it("is not there when the node refuses it, hangs, or has gone", function()

@@ -39,7 +39,8 @@ describe("a value that a node sends", function()
 
   it("is refused when it makes no sense", function()
     for _, text in ipairs { "{}", '{"list":3}', '{"float":"x"}', '{"record":[[1]]}', '{"bytes":"!"}',
-      '{"cutbytes":1}' } do
+      '{"cutbytes":1}', '{"cutbytes":[1]}', '{"cutbytes":[1,{"list":[]}]}', '{"list":[],"columns":[7]}',
+      '{"list":[],"columns":[{}]}' } do
       local decoded <const>, why = decode.value(json.decode(text))
       assert.is_nil(decoded)
       assert.matches("makes no sense", why)

@@ -153,11 +153,13 @@ Sessions.__close = Sessions.close
 
 --- Makes the place for consoles of a node.
 -- @tparam table options `node` (a kvserver.server), `config` (complete, of kvserver.config), `restart` and `stop`
--- (functions that have the process do that; absent where there is no such process)
+-- (functions that have the process do that; absent where there is no such process), `program` (the path of what a
+-- restart runs)
 -- @return it, a `<close>` value
 function M.new(options)
   return setmetatable({
     node = options.node, config = options.config, restart = options.restart, stop = options.stop,
+    program = options.program,
     timer = uv.new_timer(), start_ns = uv.hrtime(), undo = undo.new(), attached = {}, count = 0, last_id = 0,
     shared = {},
   }, Sessions)

@@ -1,4 +1,6 @@
 --- Commands of the console: the process.
+local uv = require "luv"
+
 -- When the statement has ended, and its answer is on its way.
 local function ask(context, what)
   local f <const> = context.console[what]
@@ -8,8 +10,17 @@ local function ask(context, what)
   return true
 end
 
+-- What has stopped, and cannot be started, is gone: better to see that before.
+local function restart(context)
+  local program <const> = context.console.program
+  if program and not uv.fs_access(program, "X") then
+    error(("node.restart: %s: there is no such program any more"):format(program), 0)
+  end
+  return ask(context, "restart")
+end
+
 return {
-  { name = "node.restart", arguments = "", writes = true, run = function(context) return ask(context, "restart") end,
+  { name = "node.restart", arguments = "", writes = true, run = restart,
     example = "node.restart()", summary = "Stops this node cleanly and starts it anew",
     returns = "true, before it begins: the console is told when the node goes",
     help = "The process stays the same one, with the arguments and the environment that it was started with; a program "
