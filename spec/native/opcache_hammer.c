@@ -16,8 +16,8 @@
 
 int luaopen_opcache_hammer(lua_State *L);
 
-/* However the threads are scheduled, those that stand still leave room for the others (THREADS x OWN_MAX < OPS_MAX), and
- * even one alone finds the cache full at times (TTL_MS + OWN_MAX > OPS_MAX). */
+/* However the threads are scheduled, those that stand still leave room for the others (THREADS x OWN_MAX < OPS_MAX),
+ * and even one alone finds the cache full at times (TTL_MS + OWN_MAX > OPS_MAX). */
 enum { THREADS_MAX = 8, OWN_MAX = 4, OPS_MAX = 48, TTL_MS = 46 };
 
 struct hammer {

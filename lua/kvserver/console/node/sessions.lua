@@ -25,7 +25,8 @@ local TIDY_BYTES <const> = 256 << 10
 local STATUS_MS <const> = 200 -- how often it is looked whether the node's role changed
 
 local COLLECT_NS <const> = 2000000 -- of each of these looks goes to the collector
-local CYCLES <const> = 2 -- of it, behind the last console
+local COLLECT_MS <const> = 20 -- and so often when nobody is left, until what was left is collected
+local CYCLES <const> = 2 -- of the collector, for that: the one that is under way may have seen it as alive already
 
 local Sessions = {}
 Sessions.__index = Sessions
@@ -36,14 +37,13 @@ local function identity(self)
 end
 
 -- What consoles left is collected in pieces: the node itself hardly allocates, so the collector would not get to it for
--- hours. Until a whole cycle is over behind the last console: the cycle that ends first had begun before, and may keep
--- what was in use then.
+-- hours. Until a whole cycle is over behind the last one of them.
 local function tidy(self)
   local end_ns <const> = uv.hrtime() + COLLECT_NS
   repeat
     if collectgarbage "step" then
-      self.cycles_alone = self.count == 0 and self.cycles_alone + 1 or 0
-      if self.cycles_alone == CYCLES then self.timer:stop() end
+      self.cycles_due = self.cycles_due - 1
+      if self.count == 0 and self.cycles_due <= 0 then self.timer:stop() end
       return
     end
   until uv.hrtime() >= end_ns
@@ -60,7 +60,7 @@ local function first_came(self)
     M.strings_limited = true
     loop.limit_strings(standard.string_methods)
   end
-  self.memory_bytes, self.cycles_alone = self.memory_bytes or loop.memory_bytes(), 0
+  self.memory_bytes = self.memory_bytes or loop.memory_bytes()
   self.timer:start(STATUS_MS, STATUS_MS, function() look(self) end)
 end
 
@@ -99,6 +99,12 @@ function Sessions:memory_cap()
   return math.min(math.max(usual, tidying), usual + M.MEMORY_BYTES_MAX)
 end
 
+--- Has what somebody left collected: a session that ends, or its statement, when that ends only later.
+function Sessions:collect()
+  self.cycles_due = CYCLES
+  if self.count == 0 and not self.closed then self.timer:start(COLLECT_MS, COLLECT_MS, function() tidy(self) end) end
+end
+
 --- Ends a session. Any number of times.
 -- @param attached of `attach`
 function Sessions:detach(attached)
@@ -106,6 +112,7 @@ function Sessions:detach(attached)
   self.attached[attached] = nil
   self.count = self.count - 1
   attached:close()
+  self:collect()
 end
 
 --- The consoles that are attached, in the order in which they came.
@@ -161,6 +168,7 @@ function M.new(options)
     node = options.node, config = options.config, restart = options.restart, stop = options.stop,
     program = options.program,
     timer = uv.new_timer(), start_ns = uv.hrtime(), undo = undo.new(), attached = {}, count = 0, last_id = 0,
+    cycles_due = 0,
     shared = {},
   }, Sessions)
 end
