@@ -132,7 +132,7 @@ describe("a connection to a node", function()
   end)
 
   it("leaves on the way what whoever takes it is not ready for, and takes all of it in the end", function()
-    local COUNT <const> = 20000
+    local COUNT <const> = 50000
     local fake <close> = fake_node.listen(function(session, request)
       for _ = 1, COUNT // 1000 do session:send(('{"event":"print","text":"x"}\n'):rep(1000)) end
       session:send { id = request.id, ok = true, values = json.array {} }
