@@ -135,6 +135,14 @@ describe("the console at a terminal", function()
     t:expect_raw "\27[90mid)\27[0m"
     t:press(CTRL_C)
     t:expect "n1 leader> "
+    t:press "\\w"
+    t:expect_raw "\27[90m COLUMNS\27[0m"
+    t:press(CTRL_C)
+    t:expect "n1 leader> "
+    t:press(("x = '%s/dat\t"):format(home.path))
+    t:expect(home.path .. "/data/")
+    t:press(CTRL_C)
+    t:expect "n1 leader> "
     t:press "raft.t\t"
     t:expect "\ntimers    transfer\nn1 leader> raft.t"
     t:press(CTRL_C .. "\\tim\t\r")
@@ -178,6 +186,17 @@ describe("the console at a terminal", function()
     t:expect "\npasted\t1\npasted\t2\nn1 leader> "
   end)
 
+  it("takes a paste of several statements line by line, as far as they work", function()
+    local t <close> = at_prompt()
+    t:expect_raw "\27[?2004h"
+    t:press "\27[200~n = 6\nn * 7\n\\o json\n{n}\nwrong()\n'not reached'\n\27[201~"
+    t:expect "not reached"
+    t:press "\r"
+    t:expect "\n42\n[6]\n"
+    t:expect "n1 leader> "
+    assert.is_nil(t:rest():find("not reached", 1, true))
+  end)
+
   it("runs the user's start-up file, unless it is told not to", function()
     home:write(".kvserverrc.lua", "function double(x) return 2 * x end")
     do
@@ -198,7 +217,7 @@ describe("the console at a terminal", function()
     t:press "\\watch 0.01 n = n + 1 return 'n is', n\r"
     t:expect "\nn is\n3\n"
     t:press(CTRL_C)
-    t:expect "n1 leader> "
+    t:expect "\nn1 leader> "
     t:press "'over'\r"
     t:expect "\nover\n"
   end)

@@ -2,7 +2,7 @@
  *
  *   width(text) -> columns that a text takes on a terminal
  *   size() -> columns and rows of the terminal that is standard output; nothing when it is none
- *   lock(fd) -> true once no other process holds the file; or nil and why not. Ends when the file is closed
+ *   lock(fd) -> true when no other process holds the file; or nil and why not. Ends when the file is closed
  *   open{complete =, hint =} -> editor; or nil and why not
  *     complete(before) -> how many characters before the cursor go, what takes their place, lines to show below or nil
  *     hint(text) -> what is shown in grey behind the text, or nil
@@ -222,7 +222,7 @@ static int lock(lua_State *L) {
   int fd = (int)luaL_checkinteger(L, 1);
   int result;
   do
-    result = flock(fd, LOCK_EX);
+    result = flock(fd, LOCK_EX | LOCK_NB);
   while (result != 0 && errno == EINTR);
   if (result == 0) {
     lua_pushboolean(L, true);

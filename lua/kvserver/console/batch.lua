@@ -52,7 +52,7 @@ local function run_programs(self, programs)
 end
 
 local function run_one(self, text, line)
-  if text:find "^%s*[\\?]" then return backslash.run(self.session, text) end
+  if statement.is_own(text) then return backslash.run(self.session, text) end
   return self.session:evaluate { code = text, chunk = "=stdin", line = line }
 end
 
@@ -63,7 +63,7 @@ local function run_input(self)
     number = number + 1
     if not text then first = number end
     text = text and text .. "\n" .. line or line
-    local state <const> = text:find "^%s*[\\?]" and "complete" or statement.state(text)
+    local state <const> = statement.is_own(text) and "complete" or statement.state(text)
     if state ~= "incomplete" then
       local code <const> = text
       text = nil

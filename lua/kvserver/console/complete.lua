@@ -1,7 +1,8 @@
---- What Tab comes to, and the hint behind a name: the node says what there is, the console's own commands are known
--- here.
+--- What Tab comes to, and the hint behind a name: the node says what there is, the console's own commands and the files
+-- are known here.
 local backslash = require "kvserver.console.backslash"
 local commands = require "kvserver.console.node.commands"
+local complete_files = require "kvserver.console.complete_files"
 local editline = require "kvserver.editline"
 local escape = require "kvserver.console.escape"
 local leaf = require "kvserver.console.render.leaf"
@@ -75,10 +76,10 @@ end
 -- @treturn string what takes their place
 -- @treturn ?string lines with the candidates, when there is nothing else to add
 function M.complete(node, before, columns)
-  local texts, from
-  if before:find "^\\" and not before:find "^\\help%s" and not before:find "^\\watch%s" then
+  local texts, from = complete_files.candidates(before)
+  if not texts and before:find "^\\" and not before:find "^\\help%s" and not before:find "^\\watch%s" then
     texts, from = local_candidates(before)
-  else
+  elseif not texts then
     texts, from = node_candidates(node, before)
   end
   if #texts == 0 or from < 1 or from > #before + 1 then return 0, "" end
@@ -87,10 +88,21 @@ function M.complete(node, before, columns)
   return utf8.len(word) or 0, prefix
 end
 
+-- Those of a command of the console itself.
+local function own_hint(text)
+  for _, row in ipairs(backslash.list) do
+    if row.argument and (text == row.name or text == row.name .. " ") then
+      return (" "):rep(#row.name + 1 - #text) .. row.argument
+    end
+  end
+end
+
 --- The arguments of the command at the end of a text.
 -- @tparam string text
 -- @treturn ?string
 function M.hint(text)
+  if text:find "^%s*[\\?]" then return own_hint(text) end
+  if text:find "[\"'][%w_.]*$" then return nil end -- a name in a string
   local name <const>, open = text:match "([%a_][%w_.]*)(%(?)$"
   local row <const> = name and commands.by_name[name]
   if not row or not row.arguments then return nil end

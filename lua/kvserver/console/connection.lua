@@ -22,6 +22,8 @@ local M = {}
 local OPEN_MS <const> = 5000
 local CANCEL_MS <const> = 1000 -- what is cancelled has ended by then, or the node hangs
 local LINE_BYTES_MAX <const> = 64 << 20 -- of what a node sends: some times what a reply has at most
+local SENT_BYTES_MAX <const> = 1 << 20 -- of what a node takes
+local TOO_LONG <const> = ("too long: a node takes up to %d bytes at once"):format(SENT_BYTES_MAX)
 local LINES_MAX <const> = 1000 -- that wait; beyond, more stay on the way
 local CLOSED <const> = "the connection is closed"
 local NONSENSE <const> = "the node sent what makes no sense to this console"
@@ -102,7 +104,7 @@ local function take_line(self, line)
   elseif message.id then
     take_reply(self, message)
   elseif self.attached:is_set() then
-    give_up(self, NONSENSE)
+    give_up(self, reason(message.err_msg, NONSENSE))
   elseif message.ok and type(message.result) == "table" then
     self.attached:set(message.result)
   else
@@ -229,8 +231,12 @@ end
 
 --- Sends one message; what the connection cannot take any more is lost.
 -- @tparam table message
+-- @treturn boolean false: it is longer than a node takes, and was not sent
 function Connection:send(message)
-  if not self.why_closed then self.pipe:write(json.encode(message) .. "\n") end
+  local line <const> = json.encode(message)
+  if #line > SENT_BYTES_MAX then return false end
+  if not self.why_closed then self.pipe:write(line .. "\n") end
+  return true
 end
 
 local function is_statement(message)
@@ -249,7 +255,10 @@ function Connection:request(message, timeout_ms)
   local replied <const> = task.event()
   self.waiting[message.id], self.current = replied, message.id
   local start <const> = uv.hrtime()
-  self:send(message)
+  if not self:send(message) then
+    self.waiting[message.id], self.current = nil, nil
+    return { ok = false, kind = "refused", message = TOO_LONG, ms = 0, round_ms = 0 }
+  end
   local in_time, reply, why = replied:wait(timeout_ms)
   if not in_time and is_statement(message) then
     self:cancel()

@@ -7,6 +7,7 @@
 -- Each entry is appended at once, under a lock, so that consoles that run side by side lose nothing of each other. Ends
 -- of lines inside an entry stand as \n, a backslash as \\.
 local editline = require "kvserver.editline"
+local task = require "kvserver.task"
 local uv = require "luv"
 
 local M = {}
@@ -15,6 +16,7 @@ M.ENTRIES_MAX = 2000 -- that are kept
 local ENTRIES_SLACK <const> = 500 -- beyond: the file is cut to those
 local ENTRY_BYTES_MAX <const> = 16384 -- longer ones are not stored
 local MODE <const> = 384 -- rw-------
+local LOCK_MS <const> = 1000 -- who holds the file longer hangs: then it is done without
 
 local History = {}
 History.__index = History
@@ -53,12 +55,17 @@ local function parse(text)
   return entries
 end
 
+-- Whether the file is ours alone. Waits for those who have it.
+local function lock(fd)
+  return task.wait_until(function() return editline.lock(fd) end, LOCK_MS)
+end
+
 -- Calls f with the file, locked; nil when it cannot be had. It is its owner's alone, whoever made it.
 local function with_file(path, f)
   local fd <const> = path and uv.fs_open(path, "a+", MODE)
   if not fd then return nil end
   uv.fs_fchmod(fd, MODE)
-  local result <const> = editline.lock(fd) and f(fd)
+  local result <const> = lock(fd) and f(fd) or nil
   uv.fs_close(fd)
   return result
 end
@@ -88,7 +95,8 @@ end
 function History:add(text)
   if text == self.latest or not M.may_store(text) then return false end
   self.latest = text
-  with_file(self.path, function(fd) return uv.fs_write(fd, encode(text) .. "\n", -1) end)
+  local written <const> = with_file(self.path, function(fd) return uv.fs_write(fd, encode(text) .. "\n", -1) end)
+  if not written then self.path = nil end
   return true
 end
 

@@ -22,6 +22,35 @@ function M.state(text)
   return (ends_too_early(why) or ends_too_early(why_expression)) and "incomplete" or "complete"
 end
 
+-- The statements that the lines of a text are, one after the other.
+local function split_lines(text)
+  local statements <const>, open = {}, nil
+  for line in (text .. "\n"):gmatch "([^\n]*)\n" do
+    open = open and open .. "\n" .. line or line
+    local state <const> = M.is_own(open) and "complete" or M.state(open)
+    if state == "complete" then statements[#statements + 1] = open end
+    if state ~= "incomplete" then open = nil end
+  end
+  statements[#statements + 1] = open
+  return statements
+end
+
+--- Whether a line is for the console itself: it begins with a backslash, or a question mark.
+-- @tparam string line
+-- @treturn boolean
+function M.is_own(line)
+  return line:find "^%s*[\\?]" ~= nil
+end
+
+--- What somebody pasted: one statement if it is one, even with blank lines in it; else those of its lines.
+-- @tparam string text
+-- @treturn {string,...}
+function M.split(text)
+  local code <const> = text:gsub("^%s*=", "return ", 1)
+  local is_one <const> = not M.is_own(text) and (load(code, "=", "t") or load("return " .. code, "=", "t"))
+  return is_one and { text } or split_lines(text)
+end
+
 --- The text without the `;;` that ends a statement by force; nil when there is none.
 -- @tparam string text
 -- @treturn ?string

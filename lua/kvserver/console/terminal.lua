@@ -63,7 +63,7 @@ local function read_statement(self)
   while true do
     local line <const>, why = read_line(self, text)
     if not line then return nil, why end
-    if not text and line:find "^%s*[\\?]" then return line end
+    if not text and statement.is_own(line) then return line end
     text = text and text .. "\n" .. line or line
     local whole <const> = finished(text, line)
     if whole then return whole end
@@ -92,7 +92,10 @@ end
 -- whatever the node does.
 local function on_interrupt(self)
   if self.watching then self.watching:set() end
-  if not self.session.node.current then return end -- a pager has the terminal, or nobody
+  if not self.session.node.current then -- a pager has the terminal, or nobody
+    if self.watching then output.note "\n" end -- behind the ^C
+    return
+  end
   if self.cancelled then
     output.note "\nleft; what ran is cancelled if the node still hears it\n"
     os.exit(EXIT_INTERRUPTED, true)
@@ -106,13 +109,20 @@ local function run_statement(self, code)
   self.cancelled = false
   self.session.style.columns = self.screen:columns()
   local outcome
-  if code:find "^%s*[\\?]" then
+  if statement.is_own(code) then
     outcome = backslash.run(self.session, code)
   else
     outcome = self.session:evaluate { code = code, chunk = "=console", line = 1 }
     self.session.latest = code
   end
   return outcome
+end
+
+-- What was pasted, as far as it works.
+local function run_all(self, statements)
+  for _, code in ipairs(statements) do
+    if run_statement(self, code) ~= "done" or self.session.over then return end
+  end
 end
 
 -- \watch: again and again, until Ctrl-C or a failure.
@@ -136,9 +146,9 @@ local function loop(self)
   while not self.session.over do
     local text <const>, why = read_statement(self)
     if why == "end" then break end
-    if text and (text:find "^%s*[\\?]" or statement.state(text) ~= "empty") then
+    if text and (statement.is_own(text) or statement.state(text) ~= "empty") then
       if self.history:add(text) then self.screen:add_history(text) end
-      run_statement(self, text)
+      run_all(self, statement.split(text))
     end
   end
   local about <const> = self.link.node.about

@@ -1,7 +1,9 @@
 -- What the console is told: its arguments, where a statement ends, what history keeps.
 local arguments = require "kvserver.console.arguments"
 local child = require "spec.support.child"
+local complete_files = require "kvserver.console.complete_files"
 local directory = require "spec.support.directory"
+local editline = require "kvserver.editline"
 local history = require "kvserver.console.history"
 local options = require "kvserver.console.options"
 local process = require "kvserver.process"
@@ -68,6 +70,44 @@ describe("a statement", function()
   end)
 end)
 
+describe("a paste", function()
+  it("is one statement if it can be, else those of its lines", function()
+    local cases <const> = {
+      { "1 + 1", { "1 + 1" } }, { "a +\nb", { "a +\nb" } }, { "= a +\nb", { "= a +\nb" } },
+      { "x = 1\n\ny = 2", { "x = 1\n\ny = 2" } }, { "f(\n", { "f(\n" } },
+      { "x = 1\nx + 1\n\nfor i = 1, 2 do\n\nend\nx", { "x = 1", "x + 1", "for i = 1, 2 do\n\nend", "x" } },
+      { "\\o json\nstatus()\n? kv\n-- end", { "\\o json", "status()", "? kv" } },
+      { "x\ny = {\n1", { "x", "y = {\n1" } },
+    }
+    for _, case in ipairs(cases) do assert.same(case[2], statement.split(case[1])) end
+  end)
+end)
+
+describe("names of files", function()
+  it("are found behind a quote, where a path begins", function()
+    local dir <close> = directory.new()
+    for _, name in ipairs { "one", "onto", ".hidden", "it's", "\27[2J" } do dir:write(name, "") end
+    assert(uv.fs_mkdir(dir.path .. "/only", 448))
+    local place <const> = dir.path .. "/"
+    local function found(text)
+      local names <const>, from = complete_files.candidates(text)
+      for i, name in ipairs(names) do names[i] = text:sub(1, from - 1) .. name end
+      return names
+    end
+    for _, before in ipairs { "'", 'f("', "f('a', '" } do
+      before = before .. place
+      assert.same({ before .. "one", before .. "only/", before .. "onto" }, found(before))
+      assert.same({ before .. "onto" }, found(before .. "ont"))
+      assert.same({ before .. ".hidden" }, found(before .. "."))
+      assert.same({}, found(before .. "z"))
+    end
+    for _, text in ipairs { "a / b", "'a'/", '"x" .. y / z', "'word", "" } do
+      assert.is_nil(complete_files.candidates(text), text)
+    end
+    assert.same({}, found "'/nowhere/")
+  end)
+end)
+
 describe("history", function()
   it("keeps entries of several lines, in order, for its owner alone", function()
     local dir <close> = directory.new()
@@ -130,6 +170,18 @@ describe("history", function()
       assert.equal(count[name], tonumber(i))
     end
     assert.same({ a = 200, b = 200, c = 200 }, count)
+  end)
+
+  it("does not wait for long for one who has the file and hangs", function()
+    local dir <close> = directory.new()
+    dir:write("history", "a\n")
+    local fd <const> = assert(uv.fs_open(dir.path .. "/history", "a+", 384))
+    local _ <close> = setmetatable({}, { __close = function() uv.fs_close(fd) end })
+    assert(editline.lock(fd))
+    local opened <const> = history.open(dir.path .. "/history")
+    assert.same({}, opened.entries)
+    assert.is_true(opened:add "b" and opened:add "c")
+    assert.equal("a\n", dir:read "history")
   end)
 
   it("does without a file that cannot be used", function()

@@ -145,10 +145,11 @@ end)
 
 describe("a number", function()
   it("has commas for people only", function()
-    assert.equal("1,234,567", shown("1234567", { terminal = true, thousands = true }))
-    assert.equal("-12,345", shown("-12345", { terminal = true, thousands = true }))
-    assert.equal("9999", shown("9999", { terminal = true, thousands = true }))
+    local style <const> = { terminal = true, thousands = true }
+    assert.equal("a = 1,234,567\nb = -12,345\nc = 9999",
+      shown('{"record":[["a",1234567],["b",-12345],["c",9999]]}', style))
     assert.equal("1234567", shown("1234567"))
+    assert.equal("1234567", shown("1234567", style)) -- alone it may be wanted for what is typed next
     assert.equal("1234567", shown("1234567", { format = "json", terminal = true, thousands = true }))
   end)
 

@@ -58,7 +58,7 @@ function M.fields(command, value, kinds)
     local kind <const> = kinds[name]
     if not kind then error(("%s: %s: unknown"):format(command, tostring(name)), 0) end
     local fits <const> = kind == "integer" and math.type(field) == kind or type(field) == kind
-    if not fits then refuse(command, tostring(name), "a " .. kind, field) end
+    if not fits then refuse(command, tostring(name), (kind == "integer" and "an " or "a ") .. kind, field) end
   end
   return value
 end

@@ -169,9 +169,7 @@ end
 -- @treturn string lines, without the last one's end
 function M.text(value, style)
   if leaf.is_rows(value) then return rows_text(value, style) end
-  if not leaf.is_table(value) then
-    return leaf.text(value, { keep_lines = true, thousands = style.thousands })
-  end
+  if not leaf.is_table(value) then return leaf.text(value, { keep_lines = true }) end
   if value.kind == "list" and #value == 0 and not value.more then return "(none)" end
   if value.kind == "record" and is_flat(value, style) then return fields_text(value, style) end
   return yaml.text(value, show_leaf(style))
