@@ -20,14 +20,14 @@ local function wait_until(condition)
 end
 
 -- A node in this process with a socket in a directory of its own, and a client of it.
-local function world(options, config)
+local function world(options, config, read_ms)
   local all = { listen = "127.0.0.1:0" }
   for name, value in pairs(options or {}) do all[name] = value end
   local dir <const> = directory.new()
   local path <const> = dir.path .. "/admin.sock"
   local node <const> = assert(server.start(all))
   local complete <const> = { id = "n1", log_format = "logfmt", enable_faults = all.enable_faults }
-  local socket <const> = assert(admin.listen { path = path, node = node, config = config or complete })
+  local socket <const> = assert(admin.listen { path = path, node = node, config = config or complete, read_ms = read_ms })
   local asker <const> = assert(admin_client.connect(path))
   return setmetatable({ dir = dir, path = path, node = node, socket = socket, client = asker }, {
     __close = function()
@@ -195,7 +195,7 @@ describe("the admin socket", function()
   end)
 
   it("does not heap up answers that nobody takes, and forgets who is gone", function()
-    local w <close> = world()
+    local w <close> = world(nil, nil, 60000) -- nobody is to be gone for that
     local c <close> = client.connect { port = w.node:port() }
     for _ = 1, 4 do c:put("k", ("v"):rep(1 << 20)) end
     local lazy = {}
