@@ -27,7 +27,9 @@ local function world(options, config, read_ms)
   local path <const> = dir.path .. "/admin.sock"
   local node <const> = assert(server.start(all))
   local complete <const> = { id = "n1", log_format = "logfmt", enable_faults = all.enable_faults }
-  local socket <const> = assert(admin.listen { path = path, node = node, config = config or complete, read_ms = read_ms })
+  local socket <const> = assert(admin.listen {
+    path = path, node = node, config = config or complete, read_ms = read_ms,
+  })
   local asker <const> = assert(admin_client.connect(path))
   return setmetatable({ dir = dir, path = path, node = node, socket = socket, client = asker }, {
     __close = function()
